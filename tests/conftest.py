@@ -1,0 +1,31 @@
+"""What every test may use: five fixtures at most."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from tests.support.groups import GroupTimes
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# A failure prints what replays it; a shared machine makes any deadline a coin toss.
+hypothesis.settings.register_profile("dev", deadline=None, print_blob=True, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=200)
+hypothesis.settings.load_profile("dev")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Print at the end how long each group of tests took."""
+    config.pluginmanager.register(GroupTimes())
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of seeds and data that stands beside the repository, or skip."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the seeds and data in ../shared, which a clone does not have")
+    return folder
