@@ -1,0 +1,13 @@
+//! The binding of Anabranch's native libraries to Python: one file for each library.
+
+use pyo3::prelude::*;
+
+mod ranges;
+mod wire;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    ranges::register(module)?;
+    wire::register(module)?;
+    Ok(())
+}

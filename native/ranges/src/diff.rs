@@ -1,0 +1,97 @@
+//! What differs between two sides, by content.
+
+use arrow_data::ArrayData;
+use arrow_schema::DataType;
+use rayon::prelude::*;
+
+use crate::arrow;
+use crate::entries::{Entries, is_same};
+use crate::merge::next_rows;
+use crate::text::{Run, push_run};
+use crate::Result;
+
+/// What became of a path between two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Unchanged = 0,
+    Added = 1,
+    Removed = 2,
+    Changed = 3,
+}
+
+impl Kind {
+    /// The kind by presence alone: a path on both sides counts as changed.
+    pub fn of(before: Option<usize>, after: Option<usize>) -> Kind {
+        match (before, after) {
+            (None, None) => Kind::Unchanged,
+            (None, Some(_)) => Kind::Added,
+            (Some(_), None) => Kind::Removed,
+            (Some(_), Some(_)) => Kind::Changed,
+        }
+    }
+}
+
+struct Found {
+    runs: Vec<Run>,
+    kinds: Vec<i8>,
+    left_sizes: Vec<i64>,
+    right_sizes: Vec<i64>,
+}
+
+fn compare(left: &Entries, right: &Entries) -> Found {
+    let mut found = Found {
+        runs: Vec::new(),
+        kinds: Vec::new(),
+        left_sizes: Vec::new(),
+        right_sizes: Vec::new(),
+    };
+    let (mut l, mut r) = (0, 0);
+    while l < left.len() || r < right.len() {
+        let (before, after) = next_rows(left, l, right, r);
+        l += usize::from(before.is_some());
+        r += usize::from(after.is_some());
+        if let (Some(at), Some(other)) = (before, after)
+            && is_same(left, at, right, other)
+        {
+            continue;
+        }
+        match (before, after) {
+            (_, Some(row)) => push_run(&mut found.runs, 1, row, 1),
+            (Some(row), None) => push_run(&mut found.runs, 0, row, 1),
+            (None, None) => continue,
+        }
+        found.kinds.push(Kind::of(before, after) as i8);
+        found.left_sizes.push(before.map_or(0, |row| left.size_bytes[row]));
+        found.right_sizes.push(after.map_or(0, |row| right.size_bytes[row]));
+    }
+    found
+}
+
+/// Differences of aligned pairs of sides, in order: kind, size on each side (0 where absent), and
+/// the right row, or the left one of a removed path.
+pub fn diff(pairs: &[(Entries, Entries)]) -> Result<ArrayData> {
+    let found: Vec<Found> = pairs
+        .par_iter()
+        .map(|(left, right)| compare(left, right))
+        .collect();
+    let sources: Vec<&Entries> = pairs.iter().flat_map(|(left, right)| [left, right]).collect();
+    let (mut runs, mut kinds) = (Vec::new(), Vec::new());
+    let (mut left_sizes, mut right_sizes) = (Vec::new(), Vec::new());
+    for (pair, part) in found.into_iter().enumerate() {
+        runs.extend(part.runs.into_iter().map(|run| Run {
+            source: 2 * pair + run.source,
+            ..run
+        }));
+        kinds.extend(part.kinds);
+        left_sizes.extend(part.left_sizes);
+        right_sizes.extend(part.right_sizes);
+    }
+    let rows = Entries::gather(&sources, &runs, None)?;
+    let mut columns = vec![
+        ("kind", arrow::byte_array(kinds)),
+        ("left_size_bytes", arrow::number_array(DataType::Int64, &left_sizes.into())),
+        ("right_size_bytes", arrow::number_array(DataType::Int64, &right_sizes.into())),
+    ];
+    columns.extend(arrow::entry_columns(&rows));
+    Ok(arrow::batch(rows.len(), columns))
+}

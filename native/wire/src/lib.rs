@@ -1,0 +1,3 @@
+//! What wire protocols compute over bodies.
+
+pub mod crc;

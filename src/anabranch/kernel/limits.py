@@ -1,0 +1,112 @@
+"""Every maximum in Anabranch, with its reason. Each has a test at the limit and one past it."""
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+TIB = 1024 * GIB
+
+# Names
+REPOSITORY_NAME_LENGTH_MIN = 3  # lakeFS's grammar, and a bucket name's
+REPOSITORY_NAME_LENGTH_MAX = 63  # a bucket name is one DNS label
+BRANCH_NAME_LENGTH_MAX = 256  # must fit a KV key many times over
+TAG_NAME_LENGTH_MAX = 256  # as a branch's: both resolve in one place
+REF_EXPRESSION_LENGTH_MAX = 1_024  # a name and a chain of ~ and ^
+REF_STEPS_MAX = 64  # each step of ~ or ^ is at least one commit read
+REF_ANCESTORS_MAX = 100_000  # the largest N of ~N: a walk of that many commits
+COMMIT_PREFIX_LENGTH_MIN = 6  # shorter prefixes are likely to be a name somebody mistyped
+PATH_BYTES_MAX = 1_024  # S3's longest key
+NAMESPACE_LENGTH_MAX = 1_024  # as a path's
+MESSAGE_BYTES_MAX = 64 * KIB  # a commit is read whole by every log
+METADATA_PAIRS_MAX = 256  # commit metadata is shown in full
+METADATA_BYTES_MAX = 64 * KIB  # of a commit, keys and values together
+USER_METADATA_BYTES_MAX = 2 * KIB  # S3's limit for an object's user metadata
+CONTENT_TYPE_BYTES_MAX = 256  # it is copied into every row
+CHECKSUM_LENGTH_MAX = 128  # the longest known is a SHA-512 in hex
+
+# Pages
+PAGE_DEFAULT = 100  # lakeFS's default amount
+PAGE_MAX = 1_000  # lakeFS's and S3's largest page
+DELETE_PATHS_MAX = 1_000  # one S3 DeleteObjects request
+INLINE_SCAN_ROWS_MAX = 500  # above it a scan would hold the event loop for milliseconds
+SCAN_ROWS_MAX = 5_000  # rows of one KV scan: one answer stays in a few MiB
+COMMON_PREFIX_SEEKS_MAX = 2_000  # reads of one listing page; past it the caller is told to go on
+
+# Staging and commits
+KV_WRITES_MAX = 5_000  # writes of one transaction, so that no batch stalls others
+KV_BATCH_REQUESTS_MAX = 256  # requests of one group commit: bounds the wait of the first
+KV_QUEUE_MAX = 4_096  # requests waiting for the writer; past it the server says SlowDown
+KV_KEY_BYTES_MAX = 2_560  # a PostgreSQL b-tree entry holds 2,704 bytes
+KV_VALUE_BYTES_MAX = 512 * KIB  # records are small; large bytes belong into the block store
+STAGING_RETRIES_MAX = 64  # a staging write meets a sealed token only while a commit seals
+LOST_WINDOWS_MAX = 3  # places lost in a row: the disk is failing, and each try costs a segment
+OUTCOME_TRIES_MAX = 10  # attempts to settle or to repeat a write whose answer was lost
+OUTCOME_PAUSE_S = 0.2  # between such attempts: a connection needs a moment to come back
+COMMIT_REBUILDS_MAX = 10  # then Conflict: the caller knows better whether to go on
+SEALED_FOLD_AT = 4  # sealed tokens at which the next seal folds a run of neighbours
+SEALED_TOKENS_MAX = 16  # every read at a branch asks each token
+LEASE_S = 30  # a lost holder delays a waiter by this at most
+LEASE_RENEW_S = 10  # two renewals may be lost before a lease is
+DROPPED_TOKEN_GRACE_S = 3_600  # longer than any request that may still read the token
+OUTCOME_GRACE_S = 3_600  # longer than any caller that may still ask for its outcome
+BRANCH_STATES_MAX = 10_000  # branch records a process keeps: a few MiB
+REPOSITORIES_CACHED_MAX = 1_000  # repository records a process keeps
+MERGE_CONFLICTS_PAGE = 1_000  # conflicts in the answer of a merge; the rest has pages
+
+# Ranges (docs/formats/range.md fixes them for the format)
+RANGE_WEIGHT_MIN = 1_024  # no cut before it: keeps the number of range files down
+RANGE_WEIGHT_AVERAGE = 4_096  # what one changed path rewrites, on the average
+RANGE_WEIGHT_MAX = 16_384  # a cut is forced here: bounds the rewrite and the memory for it
+RANGE_THRESHOLD_SLOPE = 3_068_843_483_582  # 2 * 2^64 / L^2, L = (average - minimum) / 0.886
+RANGE_BYTES_MAX = 256 * MIB  # a range file read whole: far above 16,384 entries of any kind
+RANGE_CACHE_BYTES_MAX = 192 * MIB  # decoded ranges a process keeps
+METARANGE_CACHE_BYTES_MAX = 64 * MIB  # decoded metaranges a process keeps
+RANGE_THREADS = 4  # ranges encoded, written or read at a time: more threads fsync no faster
+RANGES_IN_FLIGHT_MAX = 64  # ranges of one build that are in memory and not yet written
+RANGES_AHEAD_MAX = 16  # ranges a scan decodes before they are asked for
+CHANGE_ROWS_MAX = 65_536  # changes merged into one range at a time: bounds a build's memory
+MERGE_ROWS_MAX = 100_000  # changes a merge holds back until it knows that nothing conflicts
+
+# Blocks
+SMALL_OBJECT_BYTES_MAX = 64 * KIB  # larger bytes gain nothing from sharing an fsync
+SEGMENT_BYTES = 64 * MIB  # one pre-zeroed segment file
+WINDOW_BYTES = 1 * MIB  # what a surface holds of one body at a time
+EARLY_SYNC_BYTES = 8 * MIB  # write-back starts while a body is still arriving
+WINDOWS_PER_WRITE_MAX = 512  # half of Linux's IOV_MAX
+COPIES_BYTES_MAX = 4 * GIB  # files copied out of segments for engines that read by path
+COPY_KEEP_S = 3_600  # longer than any query that may still open such a copy
+OPEN_FILES_MAX = 256  # descriptors of block files kept open
+INLINE_READ_BYTES_MAX = 1 * MIB  # read in the event loop when in the page cache
+OBJECT_BYTES_MAX = 5 * TIB  # S3's largest object
+PUT_BYTES_MAX = 5 * GIB  # S3's largest single PUT and part
+PARTS_MAX = 10_000  # S3's largest part number
+PART_BYTES_MIN = 5 * MIB  # S3's smallest part that is not the last
+COMPLETED_UPLOAD_KEEP_S = 86_400  # a completed upload's answer is given again for a day
+ISSUED_ADDRESS_S = 12 * 3_600  # how long an address for linking may be used
+IMPORT_PATHS_MAX = 100  # source paths of one import
+IMPORTS_RUNNING_MAX = 4  # imports of one process at a time: each is a thread that lists and hashes
+IMPORT_BEAT_S = 1  # how often a running import writes its progress
+IMPORT_SILENT_S = 60  # an import that wrote nothing for so long has died with its process
+IMPORT_KEEP_S = 86_400  # how long the state of an import that is over can be asked for
+
+# Requests
+HEADER_BYTES_MAX = 32 * KIB  # all headers of a request
+URL_BYTES_MAX = 16 * KIB  # a path of 1,024 bytes, percent-coded, and its query
+XML_BODY_BYTES_MAX = 2 * MIB  # 1,000 keys or 10,000 parts
+JSON_BODY_BYTES_MAX = 16 * MIB  # a bulk delete of long paths
+DRAIN_BYTES_MAX = 16 * MIB  # read and dropped after an early error, so that clients see it
+DRAIN_S = 10  # the longest such drain
+BODY_IDLE_S = 60  # a client that sends nothing for so long is gone
+BODY_S = 120  # a body that is read whole into memory, from its first byte to its last
+HEADERS_S = 60  # for the headers of a request, and between two on one connection
+HEADERS_MAX = 200  # header lines of a request: 2 KiB of user metadata is far fewer
+CHUNK_HEADER_BYTES_MAX = 4 * KIB  # one chunk line of a signed streaming body
+CHUNK_BYTES_MAX = 16 * MIB  # a chunk's signature is judged before its bytes are kept
+CLOCK_SKEW_S = 15 * 60  # S3's: older or newer signatures are refused
+PRESIGN_S_MAX = 7 * 86_400  # S3's longest presigned URL
+LISTING_S = 30  # a listing that found nothing by then answers SlowDown
+LOGIN_TOKEN_S = 24 * 3_600  # a login token's life
+THREADS_MAX = 16  # blocking calls of one process at a time
+THREAD_QUEUE_MAX = 1_024  # blocking calls waiting; past it the server says SlowDown
+USER_NAME_LENGTH_MAX = 128  # lakeFS's longest user name is shorter
+CREDENTIAL_CACHE_S = 5  # a key removed by another process works at most so long
+CREDENTIAL_CACHE_MAX = 1_000  # access keys a process keeps decrypted
