@@ -1,0 +1,1 @@
+"""Bytes in, bytes out: the KV store and the block store. Knows nothing of branches."""

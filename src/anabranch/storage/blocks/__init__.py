@@ -1,0 +1,1 @@
+"""The block store: immutable bytes by address."""

@@ -1,0 +1,1 @@
+"""The KV store: ordered bytes to bytes, with conditional transactions."""
