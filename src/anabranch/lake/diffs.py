@@ -1,0 +1,164 @@
+"""What differs: between two refs, and between a branch's staging and its head."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+
+from anabranch.kernel import limits
+from anabranch.kernel.entries import Entry, decode_entry
+from anabranch.kernel.errors import Conflict, Kind
+from anabranch.kernel.graph import merge_base
+from anabranch.kernel.ids import BranchId, Ref, RepositoryId
+from anabranch.kernel.pages import Page, prefix_end
+from anabranch.lake import keyspace
+from anabranch.lake.commits import Commits
+from anabranch.lake.committed import Committed
+from anabranch.lake.resolve import Resolver
+from anabranch.lake.rows import changes_of
+from anabranch.lake.staging import newest_rows
+from anabranch.lake.states import States
+from anabranch.lake.values import BranchState, Change, ChangeKind
+from anabranch.storage.kv.base import Scan, key_after_prefix
+
+
+class Diffs:
+    """Compare refs and staging."""
+
+    def __init__(
+        self, states: States, resolver: Resolver, committed: Committed, commits: Commits
+    ) -> None:
+        self._states = states
+        self._resolver = resolver
+        self._committed = committed
+        self._commits = commits
+
+    def refs(
+        self,
+        repository_id: RepositoryId,
+        left: Ref,
+        right: Ref,
+        *,
+        is_three_dot: bool = True,
+        prefix: str = "",
+        after: str = "",
+        amount: int,
+        delimiter: str = "",
+    ) -> Page[Change]:
+        """Return one page of what changed from `left` to `right`, by path.
+
+        Three dots: from their merge base, what the right side did. Two dots: from left itself.
+        Raises Conflict(NO_MERGE_BASE) when histories never met.
+        """
+        repository = self._states.repository(repository_id)
+        one = self._resolver.commit(repository_id, left)
+        other = self._resolver.commit(repository_id, right)
+        if is_three_dot:
+            base = merge_base(self._commits.loader(repository), one, other)
+            if base is None:
+                raise Conflict(Kind.NO_MERGE_BASE, f"{left!r} and {right!r} have no common commit")
+            one = base
+        batches = self._committed.diff(
+            repository.namespace,
+            one.metarange,
+            other.metarange,
+            prefix=prefix,
+            after=_seek(after, prefix, delimiter),
+        )
+        changes = (change for batch in batches for change in changes_of(batch))
+        return _page(changes, prefix, after, amount, delimiter)
+
+    def uncommitted(
+        self,
+        repository_id: RepositoryId,
+        branch: BranchId,
+        *,
+        prefix: str = "",
+        after: str = "",
+        amount: int,
+        delimiter: str = "",
+    ) -> Page[Change]:
+        """Return one page of what staging changes against the head, by identity."""
+        start = _seek(after, prefix, delimiter)
+        changes = self._uncommitted(repository_id, branch, prefix, start)
+        return _page(changes, prefix, after, amount, delimiter)
+
+    def _uncommitted(
+        self, repository_id: RepositoryId, branch: BranchId, prefix: str, after: str
+    ) -> Iterator[Change]:
+        """Yield changes part by part; each part is one snapshot, exact for the paths it covers."""
+        start = max(prefix, after + "\x00") if after else prefix
+        end = prefix_end(prefix)
+        count = limits.INLINE_SCAN_ROWS_MAX
+
+        def want(seen: BranchState) -> tuple[Sequence[bytes], Sequence[Scan]]:
+            scans = []
+            for token in seen.record.tokens:
+                head = keyspace.staging(token)
+                last = key_after_prefix(head) if end is None else head + end.encode()
+                scans.append(Scan(head + start.encode(), last, count))
+            return (), scans
+
+        while True:
+            state, (_, scans) = self._states.read(repository_id, branch, want)
+            tokens = state.record.tokens
+            ends = [
+                keyspace.staged_path(token, rows[-1][0])
+                for token, rows in zip(tokens, scans, strict=True)
+                if len(rows) == count
+            ]
+            covered = min(ends) if ends else None
+            rows = newest_rows(tokens, scans, covered)
+            yield from self._against_head(state, rows)
+            if covered is None:
+                return
+            start = covered.decode() + "\x00"
+
+    def _against_head(self, state: BranchState, rows: dict[bytes, bytes]) -> Iterator[Change]:
+        paths = [path.decode() for path in rows]
+        head = self._committed.get_many(state.repository.namespace, state.record.metarange, paths)
+        for path, value, old in zip(paths, rows.values(), head, strict=True):
+            change = change_between(path, old, decode_entry(value))
+            if change is not None:
+                yield change
+
+
+def change_between(path: str, old: Entry | None, new: Entry | None) -> Change | None:
+    """Return how a path differs by identity, None when it does not."""
+    if new is None:
+        return None if old is None else Change(ChangeKind.REMOVED, path, old)
+    if old is None:
+        return Change(ChangeKind.ADDED, path, new)
+    return None if old.is_same_as(new) else Change(ChangeKind.CHANGED, path, new)
+
+
+def _seek(after: str, prefix: str, delimiter: str) -> str:
+    """Return the path to go on after: past all under it when `after` is a common prefix."""
+    if delimiter and after.startswith(prefix) and after.endswith(delimiter):
+        cut = after.find(delimiter, len(prefix))
+        if cut >= 0 and cut + len(delimiter) == len(after):
+            return after + "\U0010ffff" * (limits.PATH_BYTES_MAX // 4)
+    return after
+
+
+def _page(
+    changes: Iterable[Change], prefix: str, after: str, amount: int, delimiter: str
+) -> Page[Change]:
+    if amount == 0:
+        return Page((), None)
+    rolled = _rolled(changes, prefix, delimiter) if delimiter else changes
+    found = list(islice((one for one in rolled if one.path > after or not after), amount + 1))
+    if len(found) <= amount:
+        return Page(tuple(found), None)
+    return Page(tuple(found[:amount]), found[amount - 1].path)
+
+
+def _rolled(changes: Iterable[Change], prefix: str, delimiter: str) -> Iterator[Change]:
+    last = None
+    for change in changes:
+        cut = change.path.find(delimiter, len(prefix))
+        if cut < 0:
+            yield change
+            continue
+        path = change.path[: cut + len(delimiter)]
+        if path != last:
+            last = path
+            yield Change(ChangeKind.PREFIX_CHANGED, path, None)

@@ -1,0 +1,182 @@
+"""What an import reads: objects of the raw store, or local files, as entries in path order.
+
+Bytes are not read: entries keep the source's URI (docs/protocol.md 2.12).
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from anabranch.kernel import limits
+from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE, Entry, encode_entry
+from anabranch.kernel.errors import Forbidden, InvalidInput, Kind, NotFound
+from anabranch.kernel.ids import Address, Namespace, parse_path
+from anabranch.kernel.pages import prefix_end
+from anabranch.kernel.ranges import Interval
+from anabranch.lake import keyspace
+from anabranch.lake.local_files import LocalFiles, is_file
+from anabranch.lake.repositories import namespaces_above
+from anabranch.storage.blocks.base import Block, BlockStore, split_address
+from anabranch.storage.kv.base import Condition, KVStore, is_as_seen, scan_prefix
+
+Row = tuple[str, Entry]
+_PORTION = 1_000
+
+
+class SourceKind(StrEnum):
+    """Whether a source is one object or all under a prefix, in lakeFS's words."""
+
+    COMMON_PREFIX = "common_prefix"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSource:
+    """What to import, and where to: a path, or the prefix that relative paths follow."""
+
+    kind: SourceKind
+    uri: str
+    destination: str
+
+    @property
+    def prefix(self) -> str:
+        """Return the destination of a common prefix: empty, or with a slash at its end."""
+        text = self.destination
+        return text if not text or text.endswith("/") else f"{text}/"
+
+    @property
+    def replaced(self) -> Interval:
+        """Return the paths whose entries the import replaces."""
+        if self.kind is SourceKind.OBJECT:
+            return Interval(self.destination, f"{self.destination}\x00")
+        return Interval(self.prefix, prefix_end(self.prefix))
+
+
+class ImportSources:
+    """Reads sources, of the raw store and of allowed local directories."""
+
+    def __init__(self, kv: KVStore, blocks: BlockStore, files: LocalFiles) -> None:
+        self._kv = kv
+        self._blocks = blocks
+        self._files = files
+
+    def check(self, sources: Sequence[ImportSource]) -> None:
+        """Raise InvalidInput or Forbidden(IMPORT_SOURCE) for sources that may not be read."""
+        if not 1 <= len(sources) <= limits.IMPORT_PATHS_MAX:
+            raise InvalidInput(
+                Kind.IMPORT_SOURCE, f"an import has 1 to {limits.IMPORT_PATHS_MAX} sources"
+            )
+        for source in sources:
+            if source.kind is SourceKind.OBJECT or source.destination:
+                parse_path(source.destination)
+            if is_file(source.uri):
+                self._files.check(source.uri)
+        self.conditions(sources)
+
+    def conditions(self, sources: Sequence[ImportSource]) -> list[Condition]:
+        """Return the conditions that no source holds a repository's data (docs/protocol.md 3.5).
+
+        Raises Forbidden when one does, InvalidInput for a bucket that does not exist.
+        """
+        found = [self._outside(source) for source in sources if not is_file(source.uri)]
+        return sorted(set(found))
+
+    def batches(self, sources: Sequence[ImportSource]) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Yield (paths, staging rows) of all sources in path order, each path once.
+
+        Of sources that name the same path the last one listed wins.
+        """
+        streams = [self._numbered(source, -index) for index, source in enumerate(sources)]
+        merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_order)
+        paths: list[bytes] = []
+        values: list[bytes] = []
+        last = None
+        for path, _, entry in merged:
+            if path == last:
+                continue
+            last = path
+            paths.append(path.encode())
+            values.append(encode_entry(entry))
+            if len(paths) == _PORTION:
+                yield paths, values
+                paths, values = [], []
+        if paths:
+            yield paths, values
+
+    def _numbered(self, source: ImportSource, number: int) -> Iterator[tuple[str, int, Entry]]:
+        rows = self._files_of(source) if is_file(source.uri) else self._objects_of(source)
+        for path, entry in rows:
+            yield parse_path(path), number, entry
+
+    def _objects_of(self, source: ImportSource) -> Iterator[Row]:
+        bucket, key = split_address(source.uri)
+        if source.kind is SourceKind.OBJECT:
+            block = self._blocks.find(source.uri)
+            if block is None:
+                raise NotFound(Kind.IMPORT_SOURCE, f"no object at {source.uri!r}")
+            yield source.destination, _entry_of(block)
+            return
+        # Without a slash at its end the last part is a prefix of names, and belongs to the path.
+        cut = key.rfind("/") + 1
+        after = ""
+        while True:
+            page = self._blocks.list(bucket, prefix=key, after=after, amount=_PORTION)
+            for block in page.items:
+                relative = split_address(block.address)[1][cut:]
+                if relative:
+                    yield source.prefix + relative, _entry_of(block)
+            if page.next_after is None:
+                return
+            after = page.next_after
+
+    def _files_of(self, source: ImportSource) -> Iterator[Row]:
+        for found in self._files.walk(source.uri):
+            entry = Entry(
+                Address(found.uri),
+                found.checksum,
+                found.size_bytes,
+                found.mtime_us,
+                DEFAULT_CONTENT_TYPE,
+            )
+            if source.kind is SourceKind.OBJECT:
+                if found.path:
+                    raise NotFound(Kind.IMPORT_SOURCE, f"{source.uri!r} is a directory")
+                yield source.destination, entry
+            else:
+                yield source.prefix + (found.path or found.uri.rpartition("/")[2]), entry
+
+    def _outside(self, source: ImportSource) -> Condition:
+        if not source.uri.startswith(("s3://", "local://")):
+            raise InvalidInput(Kind.IMPORT_SOURCE, f"not a source of imports: {source.uri!r}")
+        place = Namespace(source.uri)
+        bucket, _ = split_address(source.uri)
+        if not self._blocks.has_bucket(bucket):
+            raise InvalidInput(Kind.IMPORT_SOURCE, f"no bucket {bucket!r}")
+        key = keyspace.namespace_bucket(place)
+        above = [keyspace.namespace(one) for one in namespaces_above(place)]
+        # What follows is part of the name: `data` also names `data2/`.
+        inside = scan_prefix(keyspace.namespace(place)[:-1], limit=1)
+        snapshot = self._kv.read([key, *above], [inside])
+        claimed = any(row is not None for row in snapshot.values[1:])
+        if claimed or (snapshot.scans[0] and source.kind is SourceKind.COMMON_PREFIX):
+            raise Forbidden(
+                Kind.IMPORT_SOURCE,
+                f"{source.uri!r} holds data of a repository; copy it through the repository",
+            )
+        return is_as_seen(key, snapshot.values[0])
+
+
+def _entry_of(block: Block) -> Entry:
+    return Entry(
+        Address(block.address),
+        block.etag,
+        block.size_bytes,
+        block.created_us,
+        block.content_type or DEFAULT_CONTENT_TYPE,
+        block.metadata,
+    )
+
+
+def _order(row: tuple[str, int, Entry]) -> tuple[str, int]:
+    return row[0], row[1]

@@ -1,0 +1,385 @@
+"""Imports: adopt existing objects without copying them, as one commit.
+
+An import runs in a thread of the process that started it; its state is a KV record. Every write of
+the runner has the record's version as a condition, the publishing transaction too, so that a
+cancelled import never publishes. One that fell silent has died with its process.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+import pyarrow as pa
+
+from anabranch.kernel import limits
+from anabranch.kernel.clock import Clock, IdSource
+from anabranch.kernel.commits import Commit, new_commit
+from anabranch.kernel.entries import Metadata
+from anabranch.kernel.errors import (
+    AnabranchError,
+    Conflict,
+    Forbidden,
+    Kind,
+    NotFound,
+    Unavailable,
+)
+from anabranch.kernel.ids import BranchId, CommitId, MetarangeId, RepositoryId
+from anabranch.lake import keyspace, records
+from anabranch.lake.committed import Committed
+from anabranch.lake.import_sources import ImportSource, ImportSources, SourceKind
+from anabranch.lake.merges import Merges
+from anabranch.lake.resolve import Resolver
+from anabranch.lake.staging import Plan, Staging
+from anabranch.lake.states import States
+from anabranch.lake.values import BranchState, Repository
+from anabranch.native import ranges as native
+from anabranch.storage.kv.base import (
+    KVStore,
+    Prepared,
+    Scan,
+    Write,
+    Writer,
+    delete,
+    is_absent,
+    is_version,
+    key_after_prefix,
+    put,
+)
+
+_SWEEP_PORTION = 1_000
+_CANCELLED = "the import was cancelled"
+_INTERRUPTED = "the import was interrupted: its process ended"
+
+
+class _State(StrEnum):
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class _ImportRow(msgspec.Struct, array_like=True, frozen=True):
+    branch: str
+    state: str
+    updated_us: int
+    ingested: int
+    error: str
+    metarange: str
+    commit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStatus:
+    """How far an import is; `error` is empty unless it failed, `commit` there when completed."""
+
+    id: str
+    is_completed: bool
+    updated_us: int
+    ingested: int
+    error: str
+    metarange: MetarangeId
+    commit: Commit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What was asked for."""
+
+    repository: Repository
+    branch: BranchId
+    sources: tuple[ImportSource, ...]
+    message: str
+    committer: str
+    metadata: Metadata
+
+
+class Imports:
+    """Start, watch and cancel imports."""
+
+    def __init__(
+        self,
+        kv: KVStore,
+        writer: Writer,
+        states: States,
+        resolver: Resolver,
+        staging: Staging,
+        committed: Committed,
+        merges: Merges,
+        sources: ImportSources,
+        clock: Clock,
+        ids: IdSource,
+    ) -> None:
+        self._kv = kv
+        self._writer = writer
+        self._states = states
+        self._resolver = resolver
+        self._staging = staging
+        self._committed = committed
+        self._merges = merges
+        self._sources = sources
+        self._clock = clock
+        self._ids = ids
+        self._closing = threading.Event()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def start(
+        self,
+        repository_id: RepositoryId,
+        branch: BranchId,
+        sources: Sequence[ImportSource],
+        *,
+        message: str,
+        committer: str,
+        metadata: Metadata = (),
+        is_forced: bool = False,
+    ) -> str:
+        """Start an import in a thread of this process and return its id.
+
+        Raises InvalidInput and Forbidden for sources that may not be read, NotFound for the branch,
+        Forbidden for a read-only repository unless forced, Unavailable when too many are running.
+        """
+        state = self._states.fresh(repository_id, branch)
+        if state.repository.is_read_only and not is_forced:
+            raise Forbidden(Kind.READ_ONLY_REPOSITORY, f"repository {repository_id!r} is read-only")
+        self._sources.check(sources)
+        order = _Order(state.repository, branch, tuple(sources), message, committer, metadata)
+        with self._lock:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            if self._closing.is_set() or len(self._threads) >= limits.IMPORTS_RUNNING_MAX:
+                raise Unavailable(Kind.BUSY, "too many imports are running here, try again later")
+            import_id = self._ids.hex32()
+            runner = self._create(order, import_id)
+            thread = threading.Thread(target=runner.run, name=f"import-{import_id}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return import_id
+
+    def status(self, repository_id: RepositoryId, import_id: str) -> ImportStatus:
+        """Return how far an import is; raise NotFound(IMPORT_NOT_FOUND)."""
+        repository = self._states.repository(repository_id)
+        row, _ = self._get(repository, import_id)
+        error = row.error
+        silent_us = self._now_us() - row.updated_us
+        if row.state == _State.RUNNING and silent_us > limits.IMPORT_SILENT_S * 1_000_000:
+            error = _INTERRUPTED
+        commit = None
+        if row.commit:
+            commit = self._resolver.load(repository, CommitId(row.commit))
+        return ImportStatus(
+            import_id,
+            row.state == _State.COMPLETED,
+            row.updated_us,
+            row.ingested,
+            error,
+            MetarangeId(row.metarange),
+            commit,
+        )
+
+    def cancel(self, repository_id: RepositoryId, import_id: str) -> None:
+        """End a running import; raise Conflict when it is over, NotFound."""
+
+        def make() -> Prepared[None]:
+            repository = self._states.repository(repository_id)
+            row, version = self._get(repository, import_id)
+            if row.state != _State.RUNNING:
+                raise Conflict(Kind.CONFLICT, f"import {import_id!r} is over")
+            ended = msgspec.structs.replace(
+                row, state=_State.FAILED, error=_CANCELLED, updated_us=self._now_us()
+            )
+            key = keyspace.import_job(repository.incarnation, import_id)
+            write = put(key, records.encode_record(ended))
+            return Prepared([is_version(key, version)], [write], lambda _verdict: None)
+
+        self._writer.submit(make)
+
+    def sweep_imports(
+        self, *, now_us: int, after: bytes = b"", amount: int = _SWEEP_PORTION
+    ) -> bytes | None:
+        """Forget imports that ended a day ago; return the `after` of the next portion. For jobs."""
+        start = after + b"\x00" if after else keyspace.IMPORTS
+        scan = Scan(start, key_after_prefix(keyspace.IMPORTS), amount)
+        rows = self._kv.read((), [scan]).scans[0]
+        old_us = now_us - limits.IMPORT_KEEP_S * 1_000_000
+        writes: list[Write] = [
+            delete(row.key)
+            for row in rows
+            if records.decode_record(row.value, _ImportRow).updated_us < old_us
+        ]
+        if writes:
+            self._writer.submit(lambda: Prepared((), writes, lambda _verdict: None))
+        return rows[-1].key if len(rows) == amount else None
+
+    def close(self) -> None:
+        """End running imports at their next step and wait for them."""
+        self._closing.set()
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join()
+
+    def _get(self, repository: Repository, import_id: str) -> tuple[_ImportRow, int]:
+        key = keyspace.import_job(repository.incarnation, import_id)
+        row = self._kv.read([key]).values[0]
+        if row is None:
+            raise NotFound(Kind.IMPORT_NOT_FOUND, f"no import {import_id!r}")
+        return records.decode_record(row.value, _ImportRow), row.version
+
+    def _create(self, order: _Order, import_id: str) -> "_Runner":
+        repository = order.repository
+        row = _ImportRow(order.branch, _State.RUNNING, self._now_us(), 0, "", "", "")
+        key = keyspace.import_job(repository.incarnation, import_id)
+
+        def make() -> Prepared[int]:
+            is_there = is_version(keyspace.repository(repository.id), repository.version)
+            if self._states.repository(repository.id).incarnation != repository.incarnation:
+                raise NotFound(
+                    Kind.REPOSITORY_NOT_FOUND, f"repository {repository.id!r} was replaced"
+                )
+            write = put(key, records.encode_record(row))
+            return Prepared([is_absent(key), is_there], [write], lambda verdict: verdict.version)
+
+        version = self._writer.submit(make)
+        progress = _Progress(key, row, version, self._writer, self._clock, self._closing)
+        return _Runner(
+            order,
+            progress,
+            self._kv,
+            self._resolver,
+            self._staging,
+            self._committed,
+            self._merges,
+            self._sources,
+        )
+
+    def _now_us(self) -> int:
+        return self._clock.now_ns() // 1_000
+
+
+class _Progress:
+    """The record of a running import, written by its runner alone."""
+
+    def __init__(
+        self,
+        key: bytes,
+        row: _ImportRow,
+        version: int,
+        writer: Writer,
+        clock: Clock,
+        closing: threading.Event,
+    ) -> None:
+        self._key = key
+        self._row = row
+        self._version = version
+        self._writer = writer
+        self._clock = clock
+        self._closing = closing
+
+    def restart(self) -> None:
+        """Begin to count again."""
+        self._write(msgspec.structs.replace(self._row, ingested=0))
+
+    def add(self, count: int) -> None:
+        """Count entries, and say so every IMPORT_BEAT_S; raise Conflict when cancelled."""
+        if self._closing.is_set():
+            raise Unavailable(Kind.BUSY, "the server is stopping")
+        beat_us = self._row.updated_us + limits.IMPORT_BEAT_S * 1_000_000
+        self._row = msgspec.structs.replace(self._row, ingested=self._row.ingested + count)
+        if self._now_us() >= beat_us:
+            self._write(self._row)
+
+    def completing(self, commit: Commit) -> tuple[tuple[bytes, int], bytes]:
+        """Return the (key, version) the publish depends on, and the value it writes there."""
+        done = msgspec.structs.replace(
+            self._row,
+            state=_State.COMPLETED,
+            updated_us=self._now_us(),
+            metarange=commit.metarange,
+            commit=commit.id,
+        )
+        return (self._key, self._version), records.encode_record(done)
+
+    def fail(self, error: str) -> None:
+        """Say why the import ended; nothing when somebody said so already."""
+        row = msgspec.structs.replace(
+            self._row, state=_State.FAILED, error=error, updated_us=self._now_us()
+        )
+        write = put(self._key, records.encode_record(row))
+        condition = is_version(self._key, self._version)
+        self._writer.submit_once(Prepared([condition], [write], lambda _verdict: None))
+
+    def _write(self, row: _ImportRow) -> None:
+        row = msgspec.structs.replace(row, updated_us=self._now_us())
+        write = put(self._key, records.encode_record(row))
+        prepared = Prepared(
+            [is_version(self._key, self._version)], [write], lambda verdict: verdict.version
+        )
+        version = self._writer.submit_once(prepared)
+        if version is None:
+            raise Conflict(Kind.CONFLICT, _CANCELLED)
+        self._row, self._version = row, version
+
+    def _now_us(self) -> int:
+        return self._clock.now_ns() // 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """One import: lists its sources, builds the metarange, publishes the commit."""
+
+    order: _Order
+    progress: _Progress
+    kv: KVStore
+    resolver: Resolver
+    staging: Staging
+    committed: Committed
+    merges: Merges
+    sources: ImportSources
+
+    def run(self) -> None:
+        """Do all of it; what goes wrong is in the import's state."""
+        try:
+            self.staging.publish(self.order.repository.id, self.order.branch, self._build)
+        except AnabranchError as error:
+            self.progress.fail(error.message)
+
+    def _build(self, state: BranchState) -> Plan[Commit]:
+        order = self.order
+        if state.repository.incarnation != order.repository.incarnation:
+            raise NotFound(Kind.REPOSITORY_NOT_FOUND, "the repository was replaced")
+        self.progress.restart()
+        self.merges.refuse_dirty(state)
+        conditions = self.sources.conditions(order.sources)
+        head = self.resolver.load(state.repository, state.record.head)
+        conditions.append(self.resolver.unexpired(state.repository, head.id))
+        prefixes = [one.prefix for one in order.sources if one.kind is SourceKind.COMMON_PREFIX]
+        paths = [one.destination for one in order.sources if one.kind is SourceKind.OBJECT]
+        built = self.committed.replace_under(
+            state.repository.namespace,
+            state.record.metarange,
+            self._batches(),
+            prefixes=prefixes,
+            paths=paths,
+        )
+        commit = new_commit(
+            metarange=built.metarange,
+            parents=[head],
+            committer=order.committer,
+            message=order.message,
+            metadata=order.metadata,
+            created_us=self.kv.now_us(),
+        )
+        (key, version), done = self.progress.completing(commit)
+        return Plan(
+            commit,
+            commit,
+            index_writes=built.index_writes,
+            conditions=[is_version(key, version), *conditions],
+            writes=[put(key, done)],
+        )
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for paths, values in self.sources.batches(self.order.sources):
+            yield native.staging_batch(paths, values)
+            self.progress.add(len(paths))

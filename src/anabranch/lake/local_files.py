@@ -1,0 +1,248 @@
+"""Files of the server's own disk that may be imported: only under configured roots.
+
+A URI is `local:///<absolute path>`, with no authority, which tells it from the addresses of the
+block store. Nothing below a root is reached through a symbolic link, neither when files are listed
+nor when they are read, so that no link leads out of it.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+
+from anabranch.kernel.errors import Corrupted, Forbidden, InvalidInput, Kind, NotFound
+from anabranch.storage.blocks.base import Block, BlockStore, Extent
+
+SCHEME = "local:///"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Not blocking, so that a FIFO put in a file's place is refused instead of waited for.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFile:
+    """A regular file: `path` relative to where the walk began."""
+
+    path: str
+    uri: str
+    size_bytes: int
+    mtime_us: int
+
+    @property
+    def checksum(self) -> str:
+        """Return 32 hex digits of name, size and mtime: it is not read (docs/protocol.md 3.6)."""
+        return checksum_of(self.uri, self.size_bytes, self.mtime_us)
+
+
+def checksum_of(uri: str, size_bytes: int, mtime_us: int) -> str:
+    """Return the checksum of an imported file, which says nothing about its bytes."""
+    text = f"{uri}\n{size_bytes}\n{mtime_us}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+class LocalFiles:
+    """The files under `roots`, which are URIs like `local:///srv/data`."""
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = tuple(_parts_of(root) for root in roots if root.startswith(SCHEME))
+
+    def walk(self, uri: str) -> Iterator[LocalFile]:
+        """Yield the files below a directory in byte order of their paths, or the one at `uri`.
+
+        Raises Forbidden outside the roots and at symbolic links, NotFound, InvalidInput for names
+        that are not UTF-8.
+        """
+        root, parts = self._allowed(uri)
+        base = SCHEME + "/".join(parts)
+        if not uri.endswith("/"):
+            descriptor = _open(root, parts, _FILE)
+            try:
+                found = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+            if stat.S_ISREG(found.st_mode):
+                yield LocalFile("", base, found.st_size, found.st_mtime_ns // 1_000)
+                return
+        yield from _walk(root, parts, base, "")
+
+    def find(self, uri: str) -> Block | None:
+        """Return a file as a block, None when there is none; raise Forbidden outside the roots."""
+        root, parts = self._allowed(uri)
+        try:
+            descriptor = _open(root, parts, _FILE)
+        except NotFound:
+            return None
+        try:
+            found = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        mtime_us = found.st_mtime_ns // 1_000
+        etag = checksum_of(uri, found.st_size, mtime_us)
+        extents = (Extent(uri, 0, found.st_size),)
+        return Block(uri, found.st_size, etag, mtime_us, extents)
+
+    def read(self, block: Block, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes; raise Corrupted when the file is not what it was."""
+        root, parts = self._allowed(block.address)
+        descriptor = _open(root, parts, _FILE)
+        try:
+            found = os.fstat(descriptor)
+            mtime_us = found.st_mtime_ns // 1_000
+            pieces = []
+            wanted = length
+            while wanted and (data := os.pread(descriptor, wanted, offset)):
+                pieces.append(data)
+                offset += len(data)
+                wanted -= len(data)
+        finally:
+            os.close(descriptor)
+        if wanted or checksum_of(block.address, found.st_size, mtime_us) != block.etag:
+            raise Corrupted(
+                Kind.BLOCK_DAMAGED, f"the imported file {block.address!r} has changed since"
+            )
+        return b"".join(pieces)
+
+    def path(self, block: Block) -> FilePath:
+        """Return where the file is, for engines that read by path."""
+        _, parts = self._allowed(block.address)
+        return FilePath("/", *parts)
+
+    def check(self, uri: str) -> None:
+        """Raise Forbidden(IMPORT_SOURCE) unless a URI lies under a root."""
+        self._allowed(uri)
+
+    def _allowed(self, uri: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        parts = _parts_of(uri)
+        for root in self._roots:
+            if parts[: len(root)] == root:
+                return root, parts
+        raise Forbidden(
+            Kind.IMPORT_SOURCE, f"{uri!r} lies under none of the places imports may read"
+        )
+
+
+class WithFiles:
+    """A block store that also reads imported local files where they are."""
+
+    def __init__(self, inner: BlockStore, files: LocalFiles) -> None:
+        self._inner = inner
+        self._files = files
+        self.put = inner.put
+        self.join = inner.join
+        self.open_writer = inner.open_writer
+        self.list = inner.list
+        self.removal = inner.removal
+        self.buckets = inner.buckets
+        self.has_bucket = inner.has_bucket
+        self.bucket_creation = inner.bucket_creation
+        self.flush = inner.flush
+        self.close = inner.close
+
+    @property
+    def is_local(self) -> bool:
+        """Tell whether reads may be answered from the page cache."""
+        return self._inner.is_local
+
+    def find(self, address: str) -> Block | None:
+        """Return the object or file at `address`, None when there is none."""
+        return self._files.find(address) if is_file(address) else self._inner.find(address)
+
+    def get(self, address: str) -> Block:
+        """Return the object or file at `address`; raise NotFound(BLOCK_NOT_FOUND)."""
+        block = self.find(address)
+        if block is None:
+            raise NotFound(Kind.BLOCK_NOT_FOUND, f"no object at {address!r}")
+        return block
+
+    def read(self, block: Block, offset: int, length: int) -> bytes:
+        """Return exactly `length` bytes from `offset`; may block."""
+        reader = self._files if is_file(block.address) else self._inner
+        return reader.read(block, offset, length)
+
+    def read_now(self, block: Block, offset: int, length: int) -> bytes | None:
+        """Return the same when it need not wait; a file outside the store always may."""
+        return None if is_file(block.address) else self._inner.read_now(block, offset, length)
+
+    def local_path(self, block: Block) -> FilePath:
+        """Return a file that holds exactly the object's bytes."""
+        if is_file(block.address):
+            return self._files.path(block)
+        return self._inner.local_path(block)
+
+
+def is_file(uri: str) -> bool:
+    """Tell whether a URI names a local file and not an object of the block store."""
+    return uri.startswith(SCHEME)
+
+
+def _parts_of(uri: str) -> tuple[str, ...]:
+    parts = uri[len(SCHEME) :].rstrip("/").split("/")
+    if not uri.startswith(SCHEME) or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise InvalidInput(Kind.IMPORT_SOURCE, f"not the URI of a local file: {uri!r}")
+    return tuple(parts)
+
+
+def _open(root: Sequence[str], parts: Sequence[str], flags: int) -> int:
+    """Open what `parts` name; links are followed in the root's own name alone."""
+    below = parts[len(root) :]
+    path = "/" + "/".join(root)
+    try:
+        if not below:
+            return os.open(path, flags & ~os.O_NOFOLLOW)
+        directory = os.open(path, _DIRECTORY & ~os.O_NOFOLLOW)
+        for part in below[:-1]:
+            directory = _step(directory, part, _DIRECTORY)
+        return _step(directory, below[-1], flags)
+    except FileNotFoundError as error:
+        raise NotFound(Kind.BLOCK_NOT_FOUND, f"no file {'/' + '/'.join(parts)!r}") from error
+    except OSError as error:
+        raise Forbidden(
+            Kind.IMPORT_SOURCE,
+            f"{'/' + '/'.join(parts)!r} cannot be read, or is behind a link: {error.strerror}",
+        ) from error
+
+
+def _step(directory: int, name: str, flags: int) -> int:
+    try:
+        return os.open(name, flags, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+def _walk(
+    root: Sequence[str], parts: Sequence[str], base: str, relative: str
+) -> Iterator[LocalFile]:
+    """Yield regular files of a directory and those below, in byte order of whole paths."""
+    descriptor = _open(root, parts, _DIRECTORY)
+    try:
+        with os.scandir(descriptor) as entries:
+            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    finally:
+        os.close(descriptor)
+    # A directory sorts as its name and a slash: so the order is that of the files' paths.
+    for name, status in sorted(found, key=_order):
+        path = f"{relative}{name}"
+        if stat.S_ISLNK(status.st_mode):
+            raise Forbidden(
+                Kind.IMPORT_SOURCE, f"{path!r} is a symbolic link; imports do not follow links"
+            )
+        if stat.S_ISDIR(status.st_mode):
+            yield from _walk(root, [*parts, name], f"{base}/{name}", f"{path}/")
+        elif stat.S_ISREG(status.st_mode):
+            mtime_us = status.st_mtime_ns // 1_000
+            yield LocalFile(path, f"{base}/{name}", status.st_size, mtime_us)
+
+
+def _order(item: tuple[str, os.stat_result]) -> bytes:
+    name, status = item
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(
+            Kind.IMPORT_SOURCE, f"a file name is not UTF-8: {os.fsencode(name)!r}"
+        ) from None
+    return encoded + b"/" if stat.S_ISDIR(status.st_mode) else encoded
