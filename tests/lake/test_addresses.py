@@ -24,7 +24,7 @@ def opened() -> Iterator[TestLake]:
 
 def issue(opened: TestLake, path: str = "a") -> str:
     target = opened.lake.objects.writable(REPOSITORY, MAIN)
-    return opened.lake.uploads.issue_address(target, Path(path))
+    return opened.lake.writer.submit(opened.lake.addresses.making_issue(target, Path(path)))
 
 
 def raw_put(opened: TestLake, address: str, data: bytes = b"abc") -> None:
@@ -50,7 +50,7 @@ def link(
     precondition: Precondition | None = None,
 ) -> Stat:
     target = opened.lake.objects.writable(REPOSITORY, MAIN)
-    make = opened.lake.uploads.making_link(
+    make = opened.lake.addresses.making_link(
         target,
         Path(path),
         address,
@@ -241,7 +241,7 @@ def test_no_address_is_issued_for_a_repository_that_was_replaced(opened: TestLak
     target = opened.lake.objects.writable(REPOSITORY, MAIN)
     opened.lake.repositories.delete(REPOSITORY)
     with pytest.raises(NotFound):
-        opened.lake.uploads.issue_address(target, Path("a"))
+        opened.lake.writer.submit(opened.lake.addresses.making_issue(target, Path("a")))
     opened.lake.repositories.create(REPOSITORY, Namespace("s3://data/again"), committer="tests")
     with pytest.raises(NotFound):
-        opened.lake.uploads.issue_address(target, Path("a"))
+        opened.lake.writer.submit(opened.lake.addresses.making_issue(target, Path("a")))

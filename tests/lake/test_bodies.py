@@ -93,6 +93,17 @@ def test_a_put_may_have_five_gibibytes(store: Store) -> None:
     assert body._size_bytes_max == limits.PUT_BYTES_MAX
 
 
+@pytest.mark.parametrize("size_bytes", [1, SMALL + 1])
+def test_a_body_may_get_another_address(store: Store, size_bytes: int) -> None:
+    body = _body(store, size_bytes)
+    first = body.place()
+    body.move_to("s3://other/place")
+    second = body.place()
+    assert (first.block.address, second.block.address) == (ADDRESS, "s3://other/place")
+    assert store.publish(second) == b"x" * size_bytes
+    assert store.blocks.find(ADDRESS) is None
+
+
 def test_an_aborted_body_cannot_be_placed(store: Store) -> None:
     body = _body(store, 5)
     body.abort()

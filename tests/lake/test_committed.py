@@ -195,9 +195,7 @@ def test_a_damaged_metarange_is_never_believed() -> None:
 
 
 def test_the_rule_of_the_format_is_what_its_averages_give() -> None:
-    found = cut_rule(
-        limits.RANGE_WEIGHT_MIN, limits.RANGE_WEIGHT_AVERAGE, limits.RANGE_WEIGHT_MAX
-    )
+    found = cut_rule(limits.RANGE_WEIGHT_MIN, limits.RANGE_WEIGHT_AVERAGE, limits.RANGE_WEIGHT_MAX)
     assert (found.weight_min, found.weight_max) == (FORMAT_RULE.weight_min, FORMAT_RULE.weight_max)
     assert found.slope == pytest.approx(FORMAT_RULE.slope, rel=1e-9)
     assert FORMAT_RULE.slope == 3_068_843_483_582

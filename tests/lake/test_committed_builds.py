@@ -1,5 +1,6 @@
 """Building metaranges: whatever the history, equal rows give equal ranges."""
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 
 from anabranch.kernel.ids import MetarangeId
 from anabranch.kernel.ranges import FORMAT_RULE, CutRule, Interval, RangeRecord, join_intervals
-from anabranch.lake.committed import Built, Committed
+from anabranch.lake.committed import Committed
 from anabranch.lake.range_store import RangeStore
+from anabranch.lake.rebuilding import Built
 from tests.support import ranges, reference
 from tests.support.ranges import NAMESPACE, batch_of, content, open_committed
 from tests.support.reference import Changes, Row, Rows, by_path
@@ -84,7 +86,7 @@ def test_how_rows_are_split_into_batches_does_not_matter(
     marks = sorted({0, len(rows), *(bound for bound in bounds if bound < len(rows))})
 
     def parts() -> Iterator[pa.RecordBatch]:
-        for start, stop in zip(marks, marks[1:], strict=False):
+        for start, stop in itertools.pairwise(marks):
             yield batch.slice(start, stop - start)
         yield batch.slice(0, 0)
 
@@ -210,9 +212,7 @@ def test_a_stream_longer_than_its_memory_falls_into_one_range() -> None:
     parts = (batch.slice(start, 40_000) for start in range(0, len(batch), 40_000))
     built = committed.apply(NAMESPACE, base, parts)
     assert (built.counts.added, built.counts.changed) == (150_000, 1)
-    scratch = committed.build(
-        NAMESPACE, iter([batch_of({**old, **new, "b": Row(b"b" * 20)})])
-    )
+    scratch = committed.build(NAMESPACE, iter([batch_of({**old, **new, "b": Row(b"b" * 20)})]))
     assert built.metarange == scratch.metarange
     committed.close()
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from anabranch.kernel.errors import AlreadyExists, Conflict, Forbidden, InvalidInput, Kind, NotFound
-from anabranch.kernel.ids import BranchId, Path, Ref
+from anabranch.kernel.ids import BranchId, Namespace, Path, Ref
+from anabranch.lake import Lake
 from anabranch.lake.values import MergeConflict
 from tests.support.builders import MAIN, REPO, LakeKit, lake_kit
 
@@ -66,6 +67,18 @@ class TestStagingAndCommit:
         assert kit.paths("main") == ["a", "b"]
         assert kit.paths("main@") == ["a"]
         assert kit.paths("main$") == ["b"]
+
+
+    def test_a_name_that_belongs_to_another_repository_by_now_takes_writes(
+        self, kit: LakeKit
+    ) -> None:
+        kit.put("a", b"1")
+        other = Lake(kit.kv, kit.blocks, kit.writer, clock=kit.clock, ids=kit.ids)
+        other.repositories.delete(REPO)
+        other.repositories.create(REPO, Namespace("s3://elsewhere"), committer="tester")
+        other.close()
+        assert kit.put("b", b"2").physical_address.startswith("s3://elsewhere/")
+        assert kit.paths() == ["b"]
 
 
 class TestListing:

@@ -460,3 +460,15 @@ def test_a_directory_that_is_missing_fails_the_import(
 ) -> None:
     status = run(with_files, prefix(f"local://{tmp_path}/allowed/none/"))
     assert "no file" in status.error
+
+
+def test_a_tree_that_is_too_deep_fails_the_import(with_files: TestLake, tmp_path: FilePath) -> None:
+    place = os.open(tmp_path / "allowed", os.O_RDONLY)
+    for _ in range(limits.PATH_BYTES_MAX // 2 + 2):
+        os.mkdir("d", dir_fd=place)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = deeper
+    os.close(place)
+    status = run(with_files, prefix(f"local://{tmp_path}/allowed/"))
+    assert "too deep" in status.error

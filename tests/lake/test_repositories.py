@@ -209,7 +209,7 @@ def test_nothing_of_a_deleted_repository_remains_after_the_sweeps(opened: TestLa
     body = opened.lake.uploads.body(upload)
     body.write(b"part")
     opened.lake.writer.submit(opened.lake.uploads.making_part(upload, 1, body))
-    opened.lake.uploads.issue_address(target, Path("d"))
+    opened.lake.writer.submit(opened.lake.addresses.making_issue(target, Path("d")))
     incarnation = opened.repository.incarnation
     opened.lake.repositories.delete(REPOSITORY)
     while opened.lake.repositories.sweep_retired():

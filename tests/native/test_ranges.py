@@ -1,5 +1,7 @@
 """The native kernels of ranges against their plain reference."""
 
+import itertools
+
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
@@ -90,7 +92,7 @@ def _cut(rows: Rows, rule: CutRule, pieces: list[int]) -> list[tuple[int, bool]]
     bounds = sorted({0, len(rows), *(piece for piece in pieces if piece < len(rows))})
     found: list[tuple[int, bool]] = []
     parts: list[Entries] = []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in itertools.pairwise(bounds):
         for cut, is_fallback, end in cutter.add(entries.slice(start, stop)):
             found.append((len(cut), is_fallback))
             parts.append(cut)

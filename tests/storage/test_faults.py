@@ -169,7 +169,7 @@ def test_a_process_killed_at_any_step_over_sqlite_loses_nothing_acknowledged(
     whole = run_killed(tmp_path / "whole", 0)
     assert whole.returncode == 0, whole.stderr
     steps = int(whole.stdout.split()[-1])
-    for number in range(1, steps + 1, 5):
+    for number in range(1, steps + 1, 7):
         directory = tmp_path / f"at-{number}"
         killed = run_killed(directory, number)
         assert killed.returncode == KILLED, killed.stderr

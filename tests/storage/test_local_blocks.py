@@ -13,7 +13,7 @@ from anabranch.storage.blocks.copies import Copies
 from anabranch.storage.blocks.files import OpenFiles
 from anabranch.storage.blocks.local import LocalBlocks
 from anabranch.storage.disk import Disk
-from anabranch.storage.kv.base import KVStore
+from anabranch.storage.kv.base import KVStore, Request
 from anabranch.storage.kv.memory import MemoryKV
 from tests.contracts.blocks_contract import BlocksContract, Store, content
 from tests.support.fakes import FakeClock, FakeIds
@@ -243,3 +243,66 @@ def test_old_copies_are_removed_when_all_together_are_too_large(tmp_path: Path) 
     assert copies.path("a", 100, lambda offset, length: bytes(length)) == made[0]
     copies.sweep()
     assert files_of(tmp_path) == ["a", "c"]
+
+
+def local(store: Store) -> LocalBlocks:
+    """Return the store's blocks as what they are."""
+    assert isinstance(store.blocks, LocalBlocks)
+    return store.blocks
+
+
+def test_a_segment_can_be_emptied_and_removed(tmp_path: Path, store: Store) -> None:
+    blocks = local(store)
+    old = [store.put(f"s3://b/{number}", content(30_000)) for number in range(4)]
+    segment = old[0].extents[0].file
+    for block in old[:3]:
+        conditions, moved = blocks.relocation(block)
+        blocks.flush(moved.windows)
+        assert store.kv.apply((Request(conditions, moved.writes),))[0].is_accepted
+    for number, before in enumerate(old):
+        block = blocks.get(f"s3://b/{number}")
+        assert block.extents[0].file != segment
+        assert (block.etag, block.created_us) == (before.etag, before.created_us)
+        assert blocks.read(block, 0, 30_000) == content(30_000)
+    assert blocks.read(old[0], 0, 30_000) == content(30_000), "readers of the old row read on"
+    assert blocks.remove_file(segment)
+    assert segment not in {file.name for file in blocks.walk_files()}
+    with pytest.raises(Corrupted):
+        blocks.read(old[0], 0, 30_000)
+
+
+def test_a_relocation_spares_an_object_put_meanwhile(store: Store) -> None:
+    blocks = local(store)
+    conditions, moved = blocks.relocation(store.put("s3://b/a", b"old"))
+    store.put("s3://b/a", b"new")
+    blocks.flush(moved.windows)
+    assert not store.kv.apply((Request(conditions, moved.writes),))[0].is_accepted
+    assert blocks.read(blocks.get("s3://b/a"), 0, 3) == b"new"
+
+
+def test_a_segment_in_use_is_not_removed_and_one_left_behind_is(tmp_path: Path) -> None:
+    kv = MemoryKV()
+    one = open_local(tmp_path / "blocks", kv, "one")
+    two = open_local(tmp_path / "blocks", kv, "two")
+    segment = Store(kv, one).put("s3://b/a", b"data").extents[0].file
+    assert not two.remove_file(segment)
+    assert one.read(one.get("s3://b/a"), 0, 4) == b"data"
+    one.close()
+    del one
+    assert two.remove_file(segment)
+    assert two.remove_file(segment), "it is gone already"
+    two.close()
+
+
+def test_all_files_are_walked(store: Store) -> None:
+    blocks = local(store)
+    small, large = store.put("s3://b/s", b"data"), store.put("s3://b/l", content(100_000))
+    writer = blocks.open_writer("s3://b/w")
+    writer.write(b"half")
+    found = {file.name: file.size_bytes for file in blocks.walk_files()}
+    parts = [name for name in found if name.endswith(".part")]
+    assert found == {small.extents[0].file: 4, large.extents[0].file: 100_000, parts[0]: 4}
+    assert blocks.remove_file(large.extents[0].file)
+    assert blocks.remove_file(parts[0])
+    writer.abort()
+    assert [file.name for file in blocks.walk_files()] == [small.extents[0].file]

@@ -1,6 +1,7 @@
 """The group writer: what is batched, what runs again, what callers are told."""
 
 import asyncio
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 
@@ -527,6 +528,22 @@ def test_a_lost_answer_is_found_out_and_nothing_happens_twice(
     assert found is not None
     assert found.value == b"xx"
     made.writer.close()
+
+
+def test_whatever_becomes_of_the_first_answers_a_step_happens_once() -> None:
+    """Every fate of each of the first four transactions, the settling ones included."""
+    for fates in itertools.product((None, *Loss), repeat=4):
+        losses = {number: fate for number, fate in enumerate(fates, 1) if fate is not None}
+        made, kv = losing(losses)
+        version = made.writer.submit(append(kv))
+        found = get(kv, b"list")
+        assert found is not None
+        assert (found.value, found.version) == (b"x", version), fates
+        made.writer.submit(append(kv))
+        found = get(kv, b"list")
+        assert found is not None
+        assert found.value == b"xx", fates
+        made.writer.close()
 
 
 def test_an_unconditional_write_is_not_repeated_over_a_later_one() -> None:

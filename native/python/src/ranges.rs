@@ -21,7 +21,9 @@ fn refused(error: Invalid) -> PyErr {
 fn import(object: &Bound<'_, PyAny>) -> PyResult<ArrayData> {
     let capsules = object.call_method0("__arrow_c_array__")?;
     let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) = capsules.extract()?;
-    let schema = schema.pointer_checked(Some(SCHEMA))?.cast::<FFI_ArrowSchema>();
+    let schema = schema
+        .pointer_checked(Some(SCHEMA))?
+        .cast::<FFI_ArrowSchema>();
     let array = array.pointer_checked(Some(ARRAY))?.cast::<FFI_ArrowArray>();
     // SAFETY: capsules of these names hold these structs; `from_raw` moves the array out and
     // leaves a released one behind, as the Arrow C data interface asks.
@@ -73,13 +75,17 @@ fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
 impl Entries {
     #[staticmethod]
     fn from_arrow(batch: &Bound<'_, PyAny>) -> PyResult<Self> {
-        arrow::to_entries(&import(batch)?).map(Entries).map_err(refused)
+        arrow::to_entries(&import(batch)?)
+            .map(Entries)
+            .map_err(refused)
     }
 
     #[staticmethod]
     fn concat(py: Python<'_>, parts: Vec<PyRef<'_, Entries>>) -> PyResult<Self> {
         let rows: Vec<&Rows> = parts.iter().map(|part| &part.0).collect();
-        py.detach(|| Rows::concat(&rows)).map(Entries).map_err(refused)
+        py.detach(|| Rows::concat(&rows))
+            .map(Entries)
+            .map_err(refused)
     }
 
     #[pyo3(signature = (requested_schema=None))]
@@ -143,12 +149,16 @@ impl Entries {
 
     #[pyo3(signature = (path, start=0))]
     fn lower_bound(&self, path: &str, start: usize) -> usize {
-        self.0.path.lower_bound(start.min(self.0.len()), path.as_bytes())
+        self.0
+            .path
+            .lower_bound(start.min(self.0.len()), path.as_bytes())
     }
 
     #[pyo3(signature = (path, start=0))]
     fn upper_bound(&self, path: &str, start: usize) -> usize {
-        self.0.path.upper_bound(start.min(self.0.len()), path.as_bytes())
+        self.0
+            .path
+            .upper_bound(start.min(self.0.len()), path.as_bytes())
     }
 
     fn slice(&self, start: usize, stop: usize) -> PyResult<Self> {
@@ -262,7 +272,9 @@ fn node_id<'py>(
     children: &Bound<'_, PyAny>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let children = import(children)?;
-    let found = py.detach(|| ids::node_id(level, &children)).map_err(refused)?;
+    let found = py
+        .detach(|| ids::node_id(level, &children))
+        .map_err(refused)?;
     Ok(PyBytes::new(py, &found))
 }
 
@@ -273,10 +285,7 @@ fn staging_rows(
     blobs: &Bound<'_, PyList>,
 ) -> PyResult<Entries> {
     // Both lists are held by new ones, so that nobody can drop the bytes while they are read.
-    let (paths, blobs) = (
-        PyList::new(py, paths)?,
-        PyList::new(py, blobs)?,
-    );
+    let (paths, blobs) = (PyList::new(py, paths)?, PyList::new(py, blobs)?);
     let paths: Vec<Bound<'_, PyBytes>> = paths.extract()?;
     let blobs: Vec<Bound<'_, PyBytes>> = blobs.extract()?;
     let paths: Vec<&[u8]> = paths.iter().map(|path| path.as_bytes()).collect();
@@ -299,7 +308,12 @@ fn merge_many(
     let (rows, counts) = py.detach(|| merge::merge_many(&jobs)).map_err(refused)?;
     Ok((
         rows.into_iter().map(Entries).collect(),
-        (counts.added, counts.changed, counts.removed, counts.unchanged),
+        (
+            counts.added,
+            counts.changed,
+            counts.removed,
+            counts.unchanged,
+        ),
     ))
 }
 
@@ -312,10 +326,16 @@ fn diff_many(
         .iter()
         .map(|(left, right)| (left.0.clone(), right.0.clone()))
         .collect();
-    py.detach(|| diff::diff(&pairs)).map(Columns).map_err(refused)
+    py.detach(|| diff::diff(&pairs))
+        .map(Columns)
+        .map_err(refused)
 }
 
-type Triple<'py> = (PyRef<'py, Entries>, PyRef<'py, Entries>, PyRef<'py, Entries>);
+type Triple<'py> = (
+    PyRef<'py, Entries>,
+    PyRef<'py, Entries>,
+    PyRef<'py, Entries>,
+);
 
 #[pyfunction]
 fn three_way_many(
@@ -335,8 +355,9 @@ fn three_way_many(
             dest: dest.0.clone(),
         });
     }
-    let (changes, conflicts) =
-        py.detach(|| merge::three_way(&jobs, strategy)).map_err(refused)?;
+    let (changes, conflicts) = py
+        .detach(|| merge::three_way(&jobs, strategy))
+        .map_err(refused)?;
     Ok((Entries(changes), Columns(conflicts)))
 }
 

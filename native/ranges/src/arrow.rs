@@ -55,7 +55,10 @@ pub fn to_text(data: &ArrayData) -> Result<Text> {
         return Err(Invalid::new("not a column of texts"));
     }
     if data.is_empty() {
-        return Ok(Text::new(vec![0i32].into(), Buffer::from_vec(Vec::<u8>::new())));
+        return Ok(Text::new(
+            vec![0i32].into(),
+            Buffer::from_vec(Vec::<u8>::new()),
+        ));
     }
     let offsets = ScalarBuffer::new(data.buffers()[0].clone(), data.offset(), data.len() + 1);
     Ok(Text::new(offsets, data.buffers()[1].clone()))
@@ -84,7 +87,9 @@ pub fn to_entries(data: &ArrayData) -> Result<Entries> {
         Some([]) => None,
         Some([(name, child)]) if name == TOMBSTONE && child.data_type() == &DataType::Boolean => {
             let bits = BooleanBuffer::new(child.buffers()[0].clone(), child.offset(), child.len());
-            Some(Buffer::from_vec(bits.iter().map(u8::from).collect::<Vec<u8>>()))
+            Some(Buffer::from_vec(
+                bits.iter().map(u8::from).collect::<Vec<u8>>(),
+            ))
         }
         _ => return Err(Invalid::new("columns are not those of entries")),
     };
@@ -149,7 +154,10 @@ pub fn entry_columns(entries: &Entries) -> Vec<(&'static str, ArrayData)> {
         ("identity", identity_array(&entries.identity)),
         ("address", text_array(&entries.address)),
         ("checksum", text_array(&entries.checksum)),
-        ("size_bytes", number_array(DataType::Int64, &entries.size_bytes)),
+        (
+            "size_bytes",
+            number_array(DataType::Int64, &entries.size_bytes),
+        ),
         ("mtime", number_array(mtime_type(), &entries.mtime)),
         ("content_type", text_array(&entries.content_type)),
         ("metadata", text_array(&entries.metadata)),

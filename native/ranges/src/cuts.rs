@@ -22,7 +22,9 @@ pub struct Rule {
 impl Rule {
     pub fn new(weight_min: u64, slope: u64, weight_max: u64) -> Result<Self> {
         if weight_min == 0 || slope == 0 || weight_max < weight_min {
-            return Err(Invalid::new("weights of a cut rule must be positive and ascend"));
+            return Err(Invalid::new(
+                "weights of a cut rule must be positive and ascend",
+            ));
         }
         Ok(Rule {
             weight_min,
@@ -180,8 +182,16 @@ fn compact(parts: &[Entries]) -> Result<Entries> {
     for (source, part) in parts.iter().enumerate() {
         // Two runs, so that a single part is copied too.
         let half = part.len() / 2;
-        runs.push(Run { source, start: 0, len: half });
-        runs.push(Run { source, start: half, len: part.len() - half });
+        runs.push(Run {
+            source,
+            start: 0,
+            len: half,
+        });
+        runs.push(Run {
+            source,
+            start: half,
+            len: part.len() - half,
+        });
     }
     Entries::gather(&sources, &runs, None)
 }

@@ -4,11 +4,11 @@ use arrow_data::ArrayData;
 use arrow_schema::DataType;
 use rayon::prelude::*;
 
+use crate::Result;
 use crate::arrow;
 use crate::entries::{Entries, is_same};
 use crate::merge::next_rows;
 use crate::text::{Run, push_run};
-use crate::Result;
 
 /// What became of a path between two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,8 +61,12 @@ fn compare(left: &Entries, right: &Entries) -> Found {
             (None, None) => continue,
         }
         found.kinds.push(Kind::of(before, after) as i8);
-        found.left_sizes.push(before.map_or(0, |row| left.size_bytes[row]));
-        found.right_sizes.push(after.map_or(0, |row| right.size_bytes[row]));
+        found
+            .left_sizes
+            .push(before.map_or(0, |row| left.size_bytes[row]));
+        found
+            .right_sizes
+            .push(after.map_or(0, |row| right.size_bytes[row]));
     }
     found
 }
@@ -74,7 +78,10 @@ pub fn diff(pairs: &[(Entries, Entries)]) -> Result<ArrayData> {
         .par_iter()
         .map(|(left, right)| compare(left, right))
         .collect();
-    let sources: Vec<&Entries> = pairs.iter().flat_map(|(left, right)| [left, right]).collect();
+    let sources: Vec<&Entries> = pairs
+        .iter()
+        .flat_map(|(left, right)| [left, right])
+        .collect();
     let (mut runs, mut kinds) = (Vec::new(), Vec::new());
     let (mut left_sizes, mut right_sizes) = (Vec::new(), Vec::new());
     for (pair, part) in found.into_iter().enumerate() {
@@ -89,8 +96,14 @@ pub fn diff(pairs: &[(Entries, Entries)]) -> Result<ArrayData> {
     let rows = Entries::gather(&sources, &runs, None)?;
     let mut columns = vec![
         ("kind", arrow::byte_array(kinds)),
-        ("left_size_bytes", arrow::number_array(DataType::Int64, &left_sizes.into())),
-        ("right_size_bytes", arrow::number_array(DataType::Int64, &right_sizes.into())),
+        (
+            "left_size_bytes",
+            arrow::number_array(DataType::Int64, &left_sizes.into()),
+        ),
+        (
+            "right_size_bytes",
+            arrow::number_array(DataType::Int64, &right_sizes.into()),
+        ),
     ];
     columns.extend(arrow::entry_columns(&rows));
     Ok(arrow::batch(rows.len(), columns))

@@ -75,7 +75,11 @@ impl Entries {
 
     /// Bytes of memory the rows use (a slice's share of its parent's buffers).
     pub fn memory_bytes(&self) -> usize {
-        let texts = self.texts().iter().map(|text| text.bytes().len()).sum::<usize>();
+        let texts = self
+            .texts()
+            .iter()
+            .map(|text| text.bytes().len())
+            .sum::<usize>();
         texts + self.len() * (6 * 4 + IDENTITY_BYTES + 2 * 8)
     }
 
@@ -187,7 +191,10 @@ pub fn is_same(left: &Entries, at: usize, right: &Entries, other: usize) -> bool
 }
 
 fn algorithm(checksum: &[u8]) -> &[u8] {
-    checksum.split(|byte| *byte == b':').next().unwrap_or(checksum)
+    checksum
+        .split(|byte| *byte == b':')
+        .next()
+        .unwrap_or(checksum)
 }
 
 /// Whether two rows are equal in every column.

@@ -44,7 +44,9 @@ pub fn identities(columns: [&ArrayData; 4]) -> Result<ArrayData> {
     let rows = sizes.len();
     let is_wrong = |data: &&ArrayData| data.len() != rows || data.null_count() > 0;
     if columns.iter().any(is_wrong) || sizes.data_type() != &DataType::Int64 {
-        return Err(Invalid::new("sizes and three columns of texts, of equal length, no nulls"));
+        return Err(Invalid::new(
+            "sizes and three columns of texts, of equal length, no nulls",
+        ));
     }
     let sizes = arrow::to_numbers(sizes);
     let checksums = arrow::to_text(checksums)?;
@@ -132,16 +134,27 @@ pub fn range_id(entries: &Entries) -> Result<[u8; ID_BYTES]> {
 pub fn node_id(level: u8, data: &ArrayData) -> Result<[u8; ID_BYTES]> {
     const NAMES: [&str; 5] = ["id", "first", "last", "count", "size_bytes"];
     let columns = arrow::columns(data)?;
-    let has_names = NAMES.iter().zip(&columns).filter(|(name, (found, _))| *name == found);
+    let has_names = NAMES
+        .iter()
+        .zip(&columns)
+        .filter(|(name, (found, _))| *name == found);
     if has_names.count() != NAMES.len()
         || columns[0].1.data_type() != &DataType::FixedSizeBinary(ID_BYTES as i32)
-        || columns[3..5].iter().any(|(_, data)| data.data_type() != &DataType::Int64)
+        || columns[3..5]
+            .iter()
+            .any(|(_, data)| data.data_type() != &DataType::Int64)
     {
         return Err(Invalid::new("columns are not those of a metarange"));
     }
     let ids = arrow::to_fixed(&columns[0].1, ID_BYTES);
-    let (first, last) = (arrow::to_text(&columns[1].1)?, arrow::to_text(&columns[2].1)?);
-    let (count, size) = (arrow::to_numbers(&columns[3].1), arrow::to_numbers(&columns[4].1));
+    let (first, last) = (
+        arrow::to_text(&columns[1].1)?,
+        arrow::to_text(&columns[2].1)?,
+    );
+    let (count, size) = (
+        arrow::to_numbers(&columns[3].1),
+        arrow::to_numbers(&columns[4].1),
+    );
     Ok(hash_columns(
         level,
         data.len(),

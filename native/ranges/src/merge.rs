@@ -134,11 +134,7 @@ impl Decisions {
 type RowTest = fn(&Entries, usize, &Entries, usize) -> bool;
 
 // Absence is a value: two absent rows are equal, an absent and a present one are not.
-fn holds(
-    test: RowTest,
-    left: (&Entries, Option<usize>),
-    right: (&Entries, Option<usize>),
-) -> bool {
+fn holds(test: RowTest, left: (&Entries, Option<usize>), right: (&Entries, Option<usize>)) -> bool {
     match (left.1, right.1) {
         (None, None) => true,
         (Some(at), Some(other)) => test(left.0, at, right.0, other),
@@ -177,11 +173,22 @@ fn decide(sides: &Sides, strategy: Strategy) -> Decisions {
             out.take_source(in_base, in_source);
         } else {
             let named = match (in_source, in_base) {
-                (Some(row), _) => Run { source: 1, start: row, len: 1 },
-                (None, row) => Run { source: 0, start: row.expect("one side has it"), len: 1 },
+                (Some(row), _) => Run {
+                    source: 1,
+                    start: row,
+                    len: 1,
+                },
+                (None, row) => Run {
+                    source: 0,
+                    start: row.expect("one side has it"),
+                    len: 1,
+                },
             };
-            out.conflicts
-                .push((named, Kind::of(in_base, in_source), Kind::of(in_base, in_dest)));
+            out.conflicts.push((
+                named,
+                Kind::of(in_base, in_source),
+                Kind::of(in_base, in_dest),
+            ));
         }
     }
     out
@@ -210,7 +217,10 @@ pub fn next_rows(
 /// What turns dest into the merge, as changes (a row, or a tombstone for a path dest may hold),
 /// and the conflicts: path, source's kind and dest's kind of change since the base.
 pub fn three_way(jobs: &[Sides], strategy: Strategy) -> Result<(Entries, ArrayData)> {
-    let decisions: Vec<Decisions> = jobs.par_iter().map(|sides| decide(sides, strategy)).collect();
+    let decisions: Vec<Decisions> = jobs
+        .par_iter()
+        .map(|sides| decide(sides, strategy))
+        .collect();
     let sources: Vec<&Entries> = jobs
         .iter()
         .flat_map(|sides| [&sides.base, &sides.source])
@@ -237,7 +247,10 @@ pub fn three_way(jobs: &[Sides], strategy: Strategy) -> Result<(Entries, ArrayDa
     let found = arrow::batch(
         conflicts.len(),
         vec![
-            ("path", arrow::text_array(&Text::gather(&paths, &conflicts)?)),
+            (
+                "path",
+                arrow::text_array(&Text::gather(&paths, &conflicts)?),
+            ),
             ("source_kind", arrow::byte_array(source_kinds)),
             ("dest_kind", arrow::byte_array(dest_kinds)),
         ],

@@ -20,7 +20,10 @@ struct Row<'a> {
 
 fn parse(blob: &[u8]) -> Option<Row<'_>> {
     if blob == [TOMBSTONE] {
-        return Some(Row { header: None, texts: [&[]; 5] });
+        return Some(Row {
+            header: None,
+            texts: [&[]; 5],
+        });
     }
     if blob.len() < HEADER || blob[0] != ENTRY {
         return None;
@@ -37,7 +40,10 @@ fn parse(blob: &[u8]) -> Option<Row<'_>> {
         (*text, rest) = rest.split_at_checked(length)?;
         std::str::from_utf8(text).ok()?;
     }
-    rest.is_empty().then_some(Row { header: Some(header), texts })
+    rest.is_empty().then_some(Row {
+        header: Some(header),
+        texts,
+    })
 }
 
 fn number(header: Option<&[u8]>, at: usize) -> i64 {
@@ -59,7 +65,8 @@ pub fn decode(paths: &[&[u8]], blobs: &[&[u8]]) -> Result<Entries> {
         return Err(Invalid::new("path is not UTF-8"));
     }
     let text = |index: usize| Text::from_texts(rows.iter().map(|row| row.texts[index]));
-    let numbers = |at: usize| -> Vec<i64> { rows.iter().map(|row| number(row.header, at)).collect() };
+    let numbers =
+        |at: usize| -> Vec<i64> { rows.iter().map(|row| number(row.header, at)).collect() };
     let mut identity = Vec::with_capacity(rows.len() * IDENTITY_BYTES);
     for row in &rows {
         match row.header {
@@ -67,7 +74,10 @@ pub fn decode(paths: &[&[u8]], blobs: &[&[u8]]) -> Result<Entries> {
             None => identity.extend_from_slice(&[0; IDENTITY_BYTES]),
         }
     }
-    let flags: Vec<u8> = rows.iter().map(|row| u8::from(row.header.is_none())).collect();
+    let flags: Vec<u8> = rows
+        .iter()
+        .map(|row| u8::from(row.header.is_none()))
+        .collect();
     let entries = Entries {
         path: Text::from_texts(paths.iter().copied())?,
         identity: Buffer::from_vec(identity),

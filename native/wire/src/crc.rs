@@ -49,7 +49,10 @@ mod tests {
     fn values_of_the_catalogue() {
         assert_eq!(update(Crc::Crc32, 0, b"123456789"), 0xcbf4_3926);
         assert_eq!(update(Crc::Crc32c, 0, b"123456789"), 0xe306_9283);
-        assert_eq!(update(Crc::Crc64Nvme, 0, b"123456789"), 0xae8b_1486_0a79_9888);
+        assert_eq!(
+            update(Crc::Crc64Nvme, 0, b"123456789"),
+            0xae8b_1486_0a79_9888
+        );
     }
 
     #[test]

@@ -93,6 +93,7 @@ HEADER_BYTES_MAX = 32 * KIB  # all headers of a request
 URL_BYTES_MAX = 16 * KIB  # a path of 1,024 bytes, percent-coded, and its query
 XML_BODY_BYTES_MAX = 2 * MIB  # 1,000 keys or 10,000 parts
 JSON_BODY_BYTES_MAX = 16 * MIB  # a bulk delete of long paths
+OPEN_BODY_BYTES_MAX = 64 * KIB  # JSON of somebody not yet known: a name and a key
 DRAIN_BYTES_MAX = 16 * MIB  # read and dropped after an early error, so that clients see it
 DRAIN_S = 10  # the longest such drain
 BODY_IDLE_S = 60  # a client that sends nothing for so long is gone
@@ -110,3 +111,16 @@ THREAD_QUEUE_MAX = 1_024  # blocking calls waiting; past it the server says Slow
 USER_NAME_LENGTH_MAX = 128  # lakeFS's longest user name is shorter
 CREDENTIAL_CACHE_S = 5  # a key removed by another process works at most so long
 CREDENTIAL_CACHE_MAX = 1_000  # access keys a process keeps decrypted
+
+# Commands
+COMMAND_CONNECT_S = 10  # a server of the same network answers within milliseconds
+COMMAND_ANSWER_S = 600  # a merge of a large repository works before it answers
+MERGE_CHANGES_SHOWN_MAX = 20  # paths a person reads after a merge; `diff` shows the rest
+
+# S3
+SIGNING_KEYS_CACHED_MAX = 4_096  # one per access key, day and region; under 300 bytes each
+TRAILERS_MAX = 16  # trailing headers of a body; S3 knows a checksum and a signature
+XML_DEPTH_MAX = 8  # nesting of a request's document; the deepest of S3's has 6 levels
+BUCKETS_PAGE_MAX = 10_000  # S3's largest page of buckets, and its page when none is asked for
+REF_SEGMENTS_MAX = 4  # of a key that may belong to its ref: each further one costs a look-up
+INLINE_KEYS_MAX = 50  # of a bulk delete judged in the event loop; more would hold it

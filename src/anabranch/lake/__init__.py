@@ -94,5 +94,6 @@ class Lake:
         )
 
     def close(self) -> None:
-        """End the lake's own threads; the stores are the caller's to close."""
+        """End the lake's own threads; the stores are the caller's to close afterwards."""
+        self.imports.close()
         self.committed.close()

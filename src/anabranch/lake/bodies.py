@@ -118,6 +118,11 @@ class Body:
             return placed
         return self._keep(self._place_as(*wanted), wanted)
 
+    def move_to(self, address: str) -> None:
+        """Give the bytes another address: the repository was made again while they came."""
+        self._address = address
+        self._placed = None
+
     def abort(self) -> None:
         """Forget the bytes. Harmless a second time."""
         self._is_broken = True

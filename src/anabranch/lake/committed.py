@@ -31,6 +31,8 @@ from anabranch.lake.range_store import RangeStore
 from anabranch.lake.rebuilding import Built, Rebuild, build
 from anabranch.native.ranges import Entries
 
+__all__ = ["Built", "Committed", "MergeBuilt", "Stats", "Strategy"]
+
 CONFLICT_SCHEMA = pa.schema(
     [
         pa.field("path", pa.string(), nullable=False),

@@ -5,6 +5,7 @@ the runner has the record's version as a condition, the publishing transaction t
 cancelled import never publishes. One that fell silent has died with its process.
 """
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -342,7 +343,9 @@ class _Runner:
         try:
             self.staging.publish(self.order.repository.id, self.order.branch, self._build)
         except AnabranchError as error:
-            self.progress.fail(error.message)
+            # When not even that can be written, the import falls silent, which says enough.
+            with contextlib.suppress(AnabranchError):
+                self.progress.fail(error.message)
 
     def _build(self, state: BranchState) -> Plan[Commit]:
         order = self.order

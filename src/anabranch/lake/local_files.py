@@ -5,6 +5,7 @@ block store. Nothing below a root is reached through a symbolic link, neither wh
 nor when they are read, so that no link leads out of it.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -12,7 +13,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 
-from anabranch.kernel.errors import Corrupted, Forbidden, InvalidInput, Kind, NotFound
+from anabranch.kernel import limits
+from anabranch.kernel.errors import (
+    Corrupted,
+    Forbidden,
+    InvalidInput,
+    Kind,
+    NotFound,
+    Unavailable,
+)
 from anabranch.storage.blocks.base import Block, BlockStore, Extent
 
 SCHEME = "local:///"
@@ -98,6 +107,8 @@ class LocalFiles:
                 pieces.append(data)
                 offset += len(data)
                 wanted -= len(data)
+        except OSError as error:
+            raise _unreadable(block.address, error) from error
         finally:
             os.close(descriptor)
         if wanted or checksum_of(block.address, found.st_size, mtime_us) != block.etag:
@@ -206,6 +217,10 @@ def _open(root: Sequence[str], parts: Sequence[str], flags: int) -> int:
         ) from error
 
 
+def _unreadable(uri: str, error: OSError) -> Unavailable:
+    return Unavailable(Kind.STORE_FAILED, f"{uri!r} could not be read: {error.strerror}")
+
+
 def _step(directory: int, name: str, flags: int) -> int:
     try:
         return os.open(name, flags, dir_fd=directory)
@@ -217,10 +232,18 @@ def _walk(
     root: Sequence[str], parts: Sequence[str], base: str, relative: str
 ) -> Iterator[LocalFile]:
     """Yield regular files of a directory and those below, in byte order of whole paths."""
+    if len(relative.encode(errors="surrogateescape")) > limits.PATH_BYTES_MAX:
+        raise InvalidInput(Kind.IMPORT_SOURCE, f"a directory lies too deep: {relative[:80]!r}...")
     descriptor = _open(root, parts, _DIRECTORY)
+    found: list[tuple[str, os.stat_result]] = []
     try:
         with os.scandir(descriptor) as entries:
-            found = [(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+            for entry in entries:
+                # One that is gone by now was deleted while the directory was read.
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+    except OSError as error:
+        raise _unreadable(base, error) from error
     finally:
         os.close(descriptor)
     # A directory sorts as its name and a slash: so the order is that of the files' paths.

@@ -74,7 +74,9 @@ class Objects:
         for refs that are not branches.
         """
         try:
-            state = self._states.guess(repository_id, branch)
+            # Not a guess: the body that follows goes to this repository's namespace, and the name
+            # may belong to another by now.
+            state = self._states.fresh(repository_id, branch)
         except NotFound as error:
             if error.kind is Kind.BRANCH_NOT_FOUND:
                 self._refuse_fixed(repository_id, branch)
@@ -146,7 +148,8 @@ class Objects:
         """Return the step that gives a live object a second path in the same repository.
 
         Only metadata moves: the physical address is shared. `content_type` and `metadata` replace
-        the source's when given. The source entry is a condition of the transaction (docs/protocol.md 3.5).
+        the source's when given. The source entry is a condition of the transaction
+        (docs/protocol.md 3.5).
         """
 
         def entry_of(_current: Entry | None) -> tuple[Entry, Sequence[Condition]]:

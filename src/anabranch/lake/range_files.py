@@ -28,15 +28,16 @@ class RangeFiles(Protocol):
 class BlockRangeFiles:
     """Range files at `<namespace>/_lakefs/<name>` of a block store."""
 
-    def __init__(self, blocks: BlockStore) -> None:
+    def __init__(self, blocks: BlockStore, *, bytes_max: int = limits.RANGE_BYTES_MAX) -> None:
         self._blocks = blocks
+        self._bytes_max = bytes_max
 
     def read(self, namespace: Namespace, name: str) -> bytes:
         """Return a file; raise NotFound(RANGE_NOT_FOUND)."""
         block = self._blocks.find(_address(namespace, name))
         if block is None:
             raise NotFound(Kind.RANGE_NOT_FOUND, f"no range or metarange {name} in {namespace}")
-        if block.size_bytes > limits.RANGE_BYTES_MAX:
+        if block.size_bytes > self._bytes_max:
             raise Corrupted(Kind.RANGE_CHECKSUM, f"range {name} has {block.size_bytes} bytes")
         return self._blocks.read(block, 0, block.size_bytes)
 

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -54,6 +55,14 @@ class BoundedCache(Generic[K, V]):
             while self.size_bytes > self._bytes_max:
                 _, (_, gone_bytes) = self._items.popitem(last=False)
                 self.size_bytes -= gone_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A range on its way to its file: its id is known before its bytes are durable."""
+
+    named: Future[RangeId]
+    written: Future[tuple[Write, ...]]
 
 
 class RangeStore:
@@ -130,28 +139,38 @@ class RangeStore:
 
     def submit_range(
         self, namespace: Namespace, rows: Entries, is_reusable: Callable[[RangeId], bool]
-    ) -> "Future[tuple[RangeId, tuple[Write, ...]]]":
+    ) -> Submitted:
         """Name, encode and write a range in another thread, unless its file may be reused."""
+        named: Future[RangeId] = Future()
 
-        def write() -> tuple[RangeId, tuple[Write, ...]]:
-            range_id = codec.range_id(rows)
+        def write() -> tuple[Write, ...]:
+            try:
+                range_id = codec.range_id(rows)
+            except BaseException as error:
+                named.set_exception(error)
+                raise
+            named.set_result(range_id)
             writes: tuple[Write, ...] = ()
             # The id needs the rows alone: merges and reverts often make ranges that exist.
             if not is_reusable(range_id):
                 writes = self._files.write(namespace, range_id, codec.encode_range(rows))
             self._keep_range(range_id, rows)
-            return range_id, writes
+            return writes
+
+        return Submitted(named, self._pool.submit(write))
+
+    def submit_metarange(
+        self, namespace: Namespace, metarange: Metarange, columns: pa.RecordBatch
+    ) -> Future[tuple[Write, ...]]:
+        """Encode and write a metarange in another thread."""
+
+        def write() -> tuple[Write, ...]:
+            data = codec.encode_metarange(columns)
+            writes = self._files.write(namespace, metarange.id, data)
+            self._keep_metarange(metarange)
+            return writes
 
         return self._pool.submit(write)
-
-    def write_metarange(
-        self, namespace: Namespace, metarange: Metarange, columns: pa.RecordBatch
-    ) -> tuple[Write, ...]:
-        """Encode and write a metarange."""
-        data = codec.encode_metarange(columns)
-        writes = self._files.write(namespace, metarange.id, data)
-        self._keep_metarange(metarange)
-        return writes
 
     def _keep_range(self, range_id: RangeId, rows: Entries) -> None:
         self._ranges.put(range_id, rows, rows.memory_bytes + _RANGE_COST_BYTES)
@@ -162,7 +181,7 @@ class RangeStore:
         self._metaranges.put(metarange.id, metarange, size_bytes)
 
 
-def _results(futures: Sequence["Future[T]"]) -> list[T]:
+def _results(futures: Sequence[Future[T]]) -> list[T]:
     """Return all results; an error leaves no future running behind it."""
     try:
         return [future.result() for future in futures]

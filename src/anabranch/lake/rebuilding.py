@@ -23,7 +23,7 @@ from anabranch.kernel.ranges import (
     Interval,
     Metarange,
 )
-from anabranch.lake.range_store import RangeStore
+from anabranch.lake.range_store import RangeStore, Submitted
 from anabranch.native import ranges as native
 from anabranch.native.ranges import Cutter, Entries
 from anabranch.storage.kv.base import Write
@@ -68,7 +68,7 @@ class _Emitted:
     count: int
     size_bytes: int
     is_fallback: bool
-    written: "Future[tuple[RangeId, tuple[Write, ...]]]"
+    submitted: Submitted
 
 
 class Rebuild:
@@ -93,7 +93,7 @@ class Rebuild:
         )
         # The result so far: runs of old ranges as slices [start, stop), new ranges one by one.
         self._out: list[_Emitted | tuple[int, int]] = []
-        self._in_flight: deque[Future[tuple[RangeId, tuple[Write, ...]]]] = deque()
+        self._in_flight: deque[Future[tuple[Write, ...]]] = deque()
         self._next = 0  # the first old range that is in neither the result nor the cutter
         self._touched = -1  # the last old range with changes
         self._open: tuple[int, Entries] | None = None  # rows of a range whose changes go on
@@ -282,7 +282,7 @@ class Rebuild:
             self._emit(cut, is_fallback=is_fallback)
             found = self._ends.get(end, -1)
             # On an old end, with nothing changed in what was taken past it, the old ranges go on.
-            if found >= 0:
+            if found >= self._touched and found >= 0:
                 self._restart(found + 1)
                 return
 
@@ -295,14 +295,19 @@ class Rebuild:
         return Cutter(self._rule.weight_min, self._rule.slope, self._rule.weight_max)
 
     def _emit(self, rows: Entries, *, is_fallback: bool) -> None:
-        written = self._store.submit_range(self._namespace, rows, self._is_reusable)
+        submitted = self._store.submit_range(self._namespace, rows, self._is_reusable)
         count = len(rows)
         self._out.append(
             _Emitted(
-                rows.path(0), rows.path(count - 1), count, rows.objects_bytes, is_fallback, written
+                rows.path(0),
+                rows.path(count - 1),
+                count,
+                rows.objects_bytes,
+                is_fallback,
+                submitted,
             )
         )
-        self._in_flight.append(written)
+        self._in_flight.append(submitted.written)
         if len(self._in_flight) > limits.RANGES_IN_FLIGHT_MAX:
             self._in_flight.popleft().result()
 
@@ -321,7 +326,7 @@ class Rebuild:
         numbers: list[int] = []
         sizes_bytes: list[int] = []
         fallbacks: list[bool] = []
-        index_writes: list[Write] = []
+        pending: list[Future[tuple[Write, ...]]] = []
         base = self._base
         for part in self._out:
             if isinstance(part, tuple):
@@ -333,19 +338,20 @@ class Rebuild:
                 sizes_bytes += base.sizes_bytes[old]
                 fallbacks += base.fallbacks[old]
                 continue
-            range_id, writes = part.written.result()
-            ids.append(range_id)
+            ids.append(part.submitted.named.result())
+            pending.append(part.submitted.written)
             firsts.append(part.first)
             lasts.append(part.last)
             numbers.append(part.count)
             sizes_bytes.append(part.size_bytes)
             fallbacks.append(part.is_fallback)
-            index_writes += writes
         metarange, columns = codec.make_metarange(
             ids, firsts, lasts, numbers, sizes_bytes, fallbacks
         )
         if all(metarange.id != one.id for one in self._reusable):
-            index_writes += self._store.write_metarange(self._namespace, metarange, columns)
+            # Beside the last ranges: nothing points to any of these files before they are durable.
+            pending.append(self._store.submit_metarange(self._namespace, metarange, columns))
+        index_writes = [write for writes in pending for write in writes.result()]
         return Built(metarange.id, tuple(index_writes), counts)
 
 

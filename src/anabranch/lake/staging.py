@@ -282,7 +282,7 @@ class Staging:
 
     def _counted(self, one: Sealed) -> Sealed:
         rows = self._kv.read(
-            (), [scan_prefix(keyspace.staging(one.token), limit=limits.KV_WRITES_MAX + 1)]
+            (), [scan_prefix(keyspace.staging(one.token), limit=limits.SCAN_ROWS_MAX)]
         ).scans[0]
         return Sealed(one.token, len(rows))
 

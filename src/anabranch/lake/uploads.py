@@ -303,37 +303,6 @@ class Uploads:
         )
         return parts, parts[-1].number if len(rows) > amount else None
 
-    def issue_address(self, target: Target, path: Path) -> str:
-        """Return a fresh full URI that may be linked to `path` once, within ISSUED_ADDRESS_S."""
-        return self._writer.submit(self._addresses.making_issue(target, path))
-
-    def making_link(
-        self,
-        target: Target,
-        path: Path,
-        address: str,
-        *,
-        checksum: str,
-        size_bytes: int,
-        content_type: str,
-        metadata: Metadata = (),
-        precondition: Precondition | None = None,
-    ) -> Callable[[], Prepared[Stat]]:
-        """Return the step that puts the bytes at an issued address under its path.
-
-        Raises what `Addresses.making_link` does.
-        """
-        return self._addresses.making_link(
-            target,
-            path,
-            address,
-            checksum=checksum,
-            size_bytes=size_bytes,
-            content_type=content_type,
-            metadata=metadata,
-            precondition=precondition,
-        )
-
     def sweep_completed(self, *, now_us: int, amount: int = _SWEEP_PORTION) -> int:
         """Forget the answers of uploads completed a day ago; return how many. For jobs."""
         old_us = now_us - limits.COMPLETED_UPLOAD_KEEP_S * 1_000_000

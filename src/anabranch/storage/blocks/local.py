@@ -10,11 +10,13 @@ No name comes from a user: what a path means is the index's matter, in the KV st
 
 import builtins
 import contextlib
+import dataclasses
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from anabranch.kernel import limits
@@ -30,6 +32,15 @@ from anabranch.storage.disk import Disk
 from anabranch.storage.kv.base import Condition, KVStore, Window, Write
 
 _EARLY_SYNC_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file of the store as extents name it; one still being written ends in `.part`."""
+
+    name: str
+    size_bytes: int
+    modified_ns: int
 
 
 class LocalBlocks:
@@ -215,6 +226,59 @@ class LocalBlocks:
             self._executor.shutdown()
         self._open_files.close()
 
+    # For retention, which knows what is referred to.
+
+    def relocation(self, block: Block) -> tuple[tuple[Condition, ...], Placed]:
+        """Return the move of an object's bytes out of the segments they lie in.
+
+        The conditions are that the object is still the one read; identity and time stay. What lies
+        in files of its own stays where it is. Readers of the old row read on until its file goes.
+        """
+        assert block.version
+        extents: builtins.list[Extent] = []
+        windows: builtins.list[SegmentWindow] = []
+        offset = 0
+        for extent in block.extents:
+            if extent.file.startswith(NAME_PREFIX):
+                data = self.read(block, offset, extent.length)
+                moved, window = self._segments.reserve(data)
+                extents.append(moved)
+                windows.append(window)
+            else:
+                extents.append(extent)
+            offset += extent.length
+        moved_block = dataclasses.replace(block, extents=tuple(extents), version=0)
+        conditions, _ = index.object_removal(block)
+        return conditions, Placed(moved_block, index.object_writes(moved_block), tuple(windows))
+
+    def walk_files(self) -> Iterator[StoredFile]:
+        """Yield every file of the store in no order, those of other processes included."""
+        for path in self._segments.directory.iterdir():
+            if (file := _stored(NAME_PREFIX + path.name, path)) is not None:
+                yield file
+        for directory in self._files.iterdir():
+            for path in directory.iterdir():
+                if (file := _stored(path.name, path)) is not None:
+                    yield file
+
+    def remove_file(self, name: str) -> bool:
+        """Remove a file that nothing refers to; tell whether it is gone.
+
+        A segment that a living process may still write to stays. The caller has seen to it that
+        no row refers to the file, and waited a grace period.
+        """
+        _check_name(name.removeprefix(NAME_PREFIX))
+        try:
+            if name.startswith(NAME_PREFIX):
+                is_gone = self._segments.remove(name[len(NAME_PREFIX) :])
+            else:
+                self._disk.unlink(self._files / name[:2] / name)
+                is_gone = True
+        except OSError as error:
+            raise Unavailable(Kind.STORE_FAILED, f"{name}: {error}") from error
+        self._open_files.forget(name)
+        return is_gone
+
     # For FileWriter.
 
     def create_file(self) -> tuple[str, Path, Descriptor]:
@@ -343,6 +407,14 @@ class FileWriter:
         self._has_failed = True
         self.abort()
         return Unavailable(Kind.STORE_FAILED, f"the bytes could not be written: {error.strerror}")
+
+
+def _stored(name: str, path: Path) -> StoredFile | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None  # removed or renamed since the directory was read
+    return StoredFile(name, status.st_size, status.st_mtime_ns)
 
 
 def _sync(disk: Disk, descriptor: Descriptor) -> None:

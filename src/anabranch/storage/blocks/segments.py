@@ -5,11 +5,17 @@ the same one. A place is *reserved* first and written later, by the process's on
 whose write or fsync failed is abandoned: what was reserved in it and is not yet durable has lost
 its place. What a dead process left is never touched again.
 
+A process holds a lock on each segment it may still write to, so that nobody removes a file whose
+bytes are about to be acknowledged.
+
 A thread makes the next segment while one is in use, filled with zeros beforehand: an fsync of
 bytes written over zeros need not change the file's length or extents, which halves its time.
 """
 
 import contextlib
+import errno
+import fcntl
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -73,7 +79,7 @@ class Segments:
         segment_bytes: int = limits.SEGMENT_BYTES,
         prepares: bool = True,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._ids = ids
         self._disk = disk
         self._segment_bytes = segment_bytes
@@ -86,7 +92,7 @@ class Segments:
 
     def path(self, name: str) -> Path:
         """Return the file of a segment, by its name without the prefix."""
-        return self._directory / name
+        return self.directory / name
 
     def reserve(self, data: bytes) -> tuple[Extent, SegmentWindow]:
         """Give bytes a place; touches no disk."""
@@ -110,7 +116,7 @@ class Segments:
             current, self._spare = self._spare, None
         if current is None:
             name = self._ids.hex32()
-            current = Segment(name, self._directory / name)
+            current = Segment(name, self.directory / name)
         self._current = current
         if self._prepares and self._spare is None and self._preparation is None:
             self._preparation = threading.Thread(target=self._prepare, name="segments", daemon=True)
@@ -140,8 +146,8 @@ class Segments:
 
     def _write(self, segment: Segment, windows: list[SegmentWindow]) -> None:
         if segment.descriptor is None:
-            segment.descriptor = Descriptor(self._disk.create(segment.path))
-            self._disk.sync_directory(self._directory)
+            segment.descriptor = self._create(segment.path)
+            self._disk.sync_directory(self.directory)
         windows.sort(key=_offset_of)
         run: list[bytes] = []
         start = end = windows[0].offset
@@ -154,11 +160,35 @@ class Segments:
         self._disk.write(segment.descriptor.number, run, start)
         self._disk.sync(segment.descriptor.number)
 
+    def _create(self, path: Path) -> Descriptor:
+        descriptor = Descriptor(self._disk.create(path))
+        fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(descriptor.number).st_nlink:
+            raise OSError(errno.ESTALE, "removed before it was locked")
+        return descriptor
+
+    def remove(self, name: str) -> bool:
+        """Remove a segment unless a living process may still write to it; tell whether it is gone.
+
+        Raises OSError.
+        """
+        path = self.path(name)
+        try:
+            descriptor = Descriptor(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except FileNotFoundError:
+            return True
+        try:
+            fcntl.flock(descriptor.number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        self._disk.unlink(path)
+        return True
+
     def _prepare(self) -> None:
         name = self._ids.hex32()
-        segment = Segment(name, self._directory / name)
+        segment = Segment(name, self.directory / name)
         try:
-            segment.descriptor = Descriptor(self._disk.create(segment.path))
+            segment.descriptor = self._create(segment.path)
             for offset in range(0, self._segment_bytes, len(_ZEROS)):
                 if self._is_closed:
                     break
@@ -166,7 +196,7 @@ class Segments:
                 self._disk.write(segment.descriptor.number, (zeros,), offset)
                 # Little by little, so that no fsync of the writer waits for all of them.
                 self._disk.sync(segment.descriptor.number)
-            self._disk.sync_directory(self._directory)
+            self._disk.sync_directory(self.directory)
         except OSError:
             # Not worth an error: a segment can be made without it. The next one tries again.
             self._remove(segment)

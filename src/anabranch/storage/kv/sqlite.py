@@ -249,7 +249,10 @@ class SqliteKV:
             raise self._translated(error) from error
 
     def _create(self, handle: "_Handle") -> None:
-        handle.run("PRAGMA journal_mode = WAL")
+        if handle.fetch("PRAGMA journal_mode = WAL") != [("wal",)]:
+            raise NotSupported(
+                Kind.DATA_FORMAT, f"{self._path} is on a file system without shared memory"
+            )
         handle.run("BEGIN IMMEDIATE")
         try:
             handle.run(_SCHEMA)
