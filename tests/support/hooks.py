@@ -27,6 +27,7 @@ class _Hook:
 class HookedKV:
     """A KV store that runs an action once, at the first step that touches a key prefix.
 
+    At most one action a step, in the order they were given.
     An action must use another lake over the inner store: what it does here would wait for itself.
     """
 
@@ -96,16 +97,19 @@ class HookedKV:
         self._inner.close()
 
     def _run(self, hooks: list[_Hook], keys: Sequence[bytes]) -> None:
-        due = []
+        due = None
         with self._lock:
-            for hook in list(hooks):
-                if any(key.startswith(hook.touching) for key in keys):
+            for hook in hooks:
+                if not any(key.startswith(hook.touching) for key in keys):
+                    continue
+                if hook.skip:
                     hook.skip -= 1
-                    if hook.skip < 0:
-                        hooks.remove(hook)
-                        due.append(hook)
-        for hook in due:
-            hook.action()
+                elif due is None:
+                    due = hook
+            if due is not None:
+                hooks.remove(due)
+        if due is not None:
+            due.action()
 
 
 def hooks(opened: TestLake) -> HookedKV:

@@ -134,15 +134,14 @@ def open_lake(
     inner = MemoryKV(clock) if kv is None else kv
     seen = wrap(inner)
     store = MemoryBlocks(seen, clock, ids) if blocks is None else blocks
-    writer = GroupWriter(seen, store.flush, ids=ids)
+    writer = GroupWriter(seen, store.flush, ids=ids, pause=lambda _seconds: None)
     lake = Lake(seen, store, writer, clock=clock, ids=ids, import_from=import_from)
     try:
         if creates:
             lake.repositories.create(REPOSITORY, Namespace("s3://data/animals"), committer="tests")
         yield TestLake(lake, clock, seen, store)
     finally:
-        lake.imports.close()
-        lake.committed.close()
+        lake.close()
         writer.close()
         if blocks is None:
             store.close()

@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from anabranch.edge.http import Request, Response
-from anabranch.kernel.ids import Namespace, Ref, RepositoryId, TagId
+from anabranch.kernel.ids import BranchId, Namespace, Path, Ref, RepositoryId, TagId
 from anabranch.s3.app import Gateway
 from anabranch.s3.bucket import BucketSource
 from anabranch.s3.lake_bucket import LakeBuckets
@@ -153,6 +153,27 @@ class S3Kit:
         self.lake.lake.repositories.create(
             RepositoryId(name), Namespace(f"s3://{name}"), is_read_only=True, committer="tester"
         )
+
+    def use(self, source: BucketSource) -> None:
+        """Answer over another source of buckets."""
+        self.gateway = Gateway(source, self.credentials.get, self.clock, ())
+
+    def physical_address(self, repository: str, ref: str, path: str) -> str:
+        """Return where an object's bytes are."""
+        lake = self.lake.lake
+        resolved = lake.resolve.resolve(RepositoryId(repository), Ref(ref))
+        return lake.objects.stat(resolved, Path(path)).physical_address
+
+    def issue_address(self, repository: str, branch: str, path: str) -> str:
+        """Issue an address that a later link may use."""
+        lake = self.lake.lake
+        target = lake.objects.writable(RepositoryId(repository), BranchId(branch))
+        return self.lake.writer.submit(lake.addresses.making_issue(target, Path(path)))
+
+    def blocks(self, bucket: str) -> Sequence[str]:
+        """Return the addresses of all objects in a bucket of the block store."""
+        page = self.lake.blocks.list(bucket, prefix="", after="", amount=1_000)
+        return [block.address for block in page.items]
 
     def send(self, sent: Sent) -> Answer:
         """Send a request as it is."""

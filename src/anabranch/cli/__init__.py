@@ -1,0 +1,5 @@
+"""The `anabranch` command."""
+
+from anabranch.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,80 @@
+"""Exit codes, and how errors are told. docs/commands.md has the table."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from anabranch.cli.texts import shown
+from anabranch.kernel.errors import (
+    AlreadyExists,
+    AnabranchError,
+    Conflict,
+    Corrupted,
+    Forbidden,
+    Gone,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    NotSupported,
+    PreconditionFailed,
+    Unauthenticated,
+    Unavailable,
+)
+
+PROBLEMS = 1
+_TOLD = {"asked": "asked", "hint": "try"}
+"""What of an error's details is told, and under which label."""
+CODES: dict[type[AnabranchError], int] = {
+    InvalidInput: 2,
+    LimitExceeded: 2,
+    Unauthenticated: 3,
+    Forbidden: 3,
+    NotFound: 4,
+    Gone: 4,
+    AlreadyExists: 5,
+    Conflict: 5,
+    PreconditionFailed: 5,
+    Unavailable: 6,
+    NotSupported: 7,
+    Corrupted: 8,
+}
+"""2 wrong input, 3 not allowed, 4 not found, 5 conflict, 6 not reachable, 7 not offered, 8 damage.
+
+1 is for problems found by `doctor` and for what has no other code.
+"""
+
+out = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def exit_code(error: AnabranchError) -> int:
+    """Return the exit code of an error."""
+    for base in type(error).__mro__:
+        if base in CODES:
+            return CODES[base]
+    return PROBLEMS
+
+
+@contextmanager
+def told(*, is_json: bool) -> Iterator[None]:
+    """Turn errors into a line on stderr and an exit code; as JSON when the command speaks JSON."""
+    try:
+        yield
+    except AnabranchError as error:
+        more = {name: str(error.details[name]) for name in _TOLD if name in error.details}
+        if is_json:
+            typer.echo(json.dumps({"error": error.message, "kind": error.kind, **more}), err=True)
+        else:
+            errors.print(f"[bold red]error:[/] {escape(shown(error.message))}")
+            for name, text in more.items():
+                errors.print(f"  [dim]{_TOLD[name]}:[/] {escape(shown(text))}")
+        raise typer.Exit(exit_code(error)) from None
+
+
+def print_json(value: object) -> None:
+    """Print one value as one line of JSON."""
+    typer.echo(json.dumps(value))
