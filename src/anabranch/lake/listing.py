@@ -2,8 +2,7 @@
 
 A page may be made of several reads, each one snapshot and exact for the interval of paths it
 covers; after a common prefix the next read seeks past it (docs/protocol.md 2.11). Starts are
-inclusive
-here: the smallest path after P is P followed by NUL, which no path holds.
+inclusive here: the smallest path after P is P followed by NUL, which no path holds.
 """
 
 from collections.abc import Sequence
