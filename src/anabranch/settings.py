@@ -132,7 +132,10 @@ def load(
 
 
 def load_client(
-    options: Mapping[str, Any], *, environment: Mapping[str, str] | None = None
+    options: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
 ) -> tuple[ClientSettings, dict[str, str]]:
     """Return the settings of a command, and for each value given where it came from.
 
@@ -141,7 +144,7 @@ def load_client(
     """
     variables = os.environ if environment is None else environment
     types = get_type_hints(ClientSettings)
-    file = Path(os.path.expanduser(CLIENT_FILE))
+    file = file or Path(os.path.expanduser(CLIENT_FILE))
     stored = _read_file(file, frozenset(types)) if file.is_file() else {}
     places = (
         {f"--{name.replace('_', '-')}": (name, options.get(name)) for name in types},

@@ -3,6 +3,7 @@
 Used twice: over the lake's repositories, and over the raw store's buckets.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 
 from anabranch.edge.http import Headers, Request, Response
@@ -70,6 +71,7 @@ _REFUSED_HEADERS = {
     b"x-amz-website-redirect-location": "Website redirects",
     b"x-amz-write-offset-bytes": "Appending to objects",
 }
+_UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
 _REFUSED_NAMES = frozenset(_REFUSED_HEADERS)
 
 
@@ -143,6 +145,11 @@ def _parameters(pairs: list[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
+def _readable(text: str) -> str:
+    # An error repeats what a client sent; it must stay XML that every reader takes.
+    return _UNREADABLE.sub("\ufffd", text)
+
+
 def _error_response(request: Request, error: AnabranchError, request_id: str) -> Response:
     code = code_of(error)
     if isinstance(error, NotModified):
@@ -159,8 +166,8 @@ def _error_response(request: Request, error: AnabranchError, request_id: str) ->
     body = document(
         "Error",
         element("Code", code),
-        element("Message", error.message),
-        *(element(name, value) for name, value in details_of(error)),
+        element("Message", _readable(error.message)),
+        *(element(name, _readable(value)) for name, value in details_of(error)),
         element("Resource", request.raw_path.decode("latin-1")),
         element("RequestId", request_id),
         namespace="",
