@@ -34,9 +34,9 @@ def options(
     """Git for a data lake: branches, commits, diffs and merges over objects."""
 
 
-app.command("serve")(serve.serve)
-app.command("setup")(setup.setup)
-app.command("doctor")(doctor.doctor)
+app.command("serve", rich_help_panel="Server")(serve.serve)
+app.command("setup", rich_help_panel="Server")(setup.setup)
+app.command("doctor", rich_help_panel="Server")(doctor.doctor)
 app.add_typer(repo.app, name="repo")
 app.add_typer(branch.app, name="branch")
 app.add_typer(tag.app, name="tag")

@@ -107,7 +107,7 @@ def _verify(settings: Settings, directory: Directory, *, has_checksums: bool) ->
             if "error" in said:
                 yield Finding("stores", False, said["error"])
                 return
-            count += 1
+            count += bool(said["repository"])
             yield _finding(said)
         yield Finding("repositories", True, str(count))
     finally:
@@ -115,16 +115,23 @@ def _verify(settings: Settings, directory: Directory, *, has_checksums: bool) ->
 
 
 def _finding(said: dict[str, Any]) -> Finding:
-    detail = (
-        f"{said['commits']} commits, {said['ranges']} ranges, {said['entries']} entries, "
-        f"{said['staged']} staged, {said['bytes']} bytes"
-    )
+    check = f"repository {said['repository']}" if said["repository"] else "blocks"
+    if said["repository"]:
+        detail = (
+            f"{said['commits']} commits, {said['ranges']} ranges, {said['entries']} entries, "
+            f"{said['staged']} staged, {said['bytes']} bytes"
+        )
+    else:
+        detail = (
+            f"{said['entries']} other objects, {said['parts']} parts of open uploads, "
+            f"{said['bytes']} bytes"
+        )
     if said["problem_count"]:
         shown = said["problems"][:_SHOWN_MAX]
         detail += "".join(f"\n{problem}" for problem in shown)
         if said["problem_count"] > len(shown):
             detail += f"\n... {said['problem_count'] - len(shown)} more"
-    return Finding(f"repository {said['repository']}", not said["problem_count"], detail)
+    return Finding(check, not said["problem_count"], detail)
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -1,0 +1,276 @@
+"""A small typed client of the REST API: one method for each request that commands make.
+
+Lists are iterators of pages, of which one is held at a time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+import msgspec
+
+from anabranch.cli.answers import (
+    Change,
+    Commit,
+    Config,
+    ConflictingMerge,
+    MergeConflict,
+    MergeResult,
+    ObjectError,
+    ObjectErrors,
+    ObjectStats,
+    Page,
+    Ref,
+    Repository,
+)
+from anabranch.cli.transport import Download, Query, Transport, Upload
+from anabranch.kernel import limits
+
+T = TypeVar("T")
+_CONFLICT = 409
+
+
+class Client:
+    """The operations of a server. Every method may raise what `Transport` raises."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def config(self) -> Config:
+        """Return what the server says of itself."""
+        return self._get(("config",), {}, Config)
+
+    # Repositories
+
+    def repositories(self, *, prefix: str = "") -> Iterator[list[Repository]]:
+        """Yield all repositories by name."""
+        return self._pages(("repositories",), {"prefix": prefix}, Page[Repository])
+
+    def repository(self, repository: str) -> Repository:
+        """Return one repository."""
+        return self._get(("repositories", repository), {}, Repository)
+
+    def create_repository(
+        self, repository: str, namespace: str, *, default_branch: str, is_read_only: bool
+    ) -> Repository:
+        """Make a repository."""
+        body = {
+            "name": repository,
+            "storage_namespace": namespace,
+            "default_branch": default_branch,
+            "read_only": is_read_only,
+        }
+        return self._send("POST", ("repositories",), {}, body, Repository)
+
+    def delete_repository(self, repository: str, *, is_forced: bool) -> None:
+        """Forget a repository."""
+        self._transport.call("DELETE", ("repositories", repository), {"force": is_forced})
+
+    # Branches and tags
+
+    def branches(
+        self, repository: str, *, prefix: str = "", with_hidden: bool = False
+    ) -> Iterator[list[Ref]]:
+        """Yield all branches by name."""
+        query: Query = {"prefix": prefix, "show_hidden": with_hidden}
+        return self._pages(("repositories", repository, "branches"), query, Page[Ref])
+
+    def branch(self, repository: str, branch: str) -> Ref:
+        """Return one branch."""
+        return self._get(_branch(repository, branch), {}, Ref)
+
+    def create_branch(self, repository: str, branch: str, source: str) -> Ref:
+        """Make a branch where a ref is."""
+        body = msgspec.json.encode({"name": branch, "source": source})
+        _, head = self._transport.call("POST", ("repositories", repository, "branches"), None, body)
+        return Ref(branch, head.decode())
+
+    def delete_branch(self, repository: str, branch: str) -> None:
+        """Delete a branch with what is uncommitted on it."""
+        self._transport.call("DELETE", _branch(repository, branch))
+
+    def reset_branch(self, repository: str, branch: str, kind: str, path: str = "") -> None:
+        """Forget what is uncommitted: kind is reset, common_prefix or object."""
+        body = msgspec.json.encode({"type": kind, "path": path})
+        self._transport.call("PUT", _branch(repository, branch), None, body)
+
+    def hard_reset_branch(self, repository: str, branch: str, ref: str) -> None:
+        """Move a branch to another commit."""
+        self._transport.call("PUT", (*_branch(repository, branch), "hard_reset"), {"ref": ref})
+
+    def tags(self, repository: str, *, prefix: str = "") -> Iterator[list[Ref]]:
+        """Yield all tags by name."""
+        return self._pages(("repositories", repository, "tags"), {"prefix": prefix}, Page[Ref])
+
+    def create_tag(self, repository: str, tag: str, ref: str) -> Ref:
+        """Give a commit a fixed name."""
+        body = {"id": tag, "ref": ref}
+        return self._send("POST", ("repositories", repository, "tags"), {}, body, Ref)
+
+    def delete_tag(self, repository: str, tag: str) -> None:
+        """Remove a tag."""
+        self._transport.call("DELETE", ("repositories", repository, "tags", tag))
+
+    # Commits, differences, merges
+
+    def commit(
+        self,
+        repository: str,
+        branch: str,
+        message: str,
+        metadata: Mapping[str, str],
+        *,
+        allow_empty: bool,
+    ) -> Commit:
+        """Commit what is uncommitted on a branch."""
+        body = {"message": message, "metadata": dict(metadata), "allow_empty": allow_empty}
+        return self._send("POST", (*_branch(repository, branch), "commits"), {}, body, Commit)
+
+    def get_commit(self, repository: str, ref: str) -> Commit:
+        """Return the commit that a ref stands for."""
+        return self._get(("repositories", repository, "commits", ref), {}, Commit)
+
+    def log(
+        self,
+        repository: str,
+        ref: str,
+        *,
+        first_parent: bool,
+        since: str = "",
+        objects: Iterable[str] = (),
+        prefixes: Iterable[str] = (),
+        count: int | None = None,
+    ) -> Iterator[list[Commit]]:
+        """Yield the commits behind a ref, newest first; a `count` makes pages no larger."""
+        query: dict[str, Any] = {
+            "first_parent": first_parent,
+            "objects": objects,
+            "prefixes": prefixes,
+        }
+        if since:
+            query["since"] = since
+        amount = limits.PAGE_MAX if count is None else min(count, limits.PAGE_MAX)
+        segments = _ref(repository, ref, "commits")
+        return self._pages(segments, query, Page[Commit], amount=amount)
+
+    def uncommitted(
+        self, repository: str, branch: str, *, prefix: str = "", amount: int = limits.PAGE_MAX
+    ) -> Iterator[list[Change]]:
+        """Yield what is uncommitted on a branch, by path."""
+        segments = (*_branch(repository, branch), "diff")
+        return self._pages(segments, {"prefix": prefix}, Page[Change], amount=amount)
+
+    def diff(
+        self,
+        repository: str,
+        left: str,
+        right: str,
+        *,
+        is_two_dot: bool,
+        prefix: str = "",
+        amount: int = limits.PAGE_MAX,
+    ) -> Iterator[list[Change]]:
+        """Yield what changed to `right`: from `left`, or from the merge base of both."""
+        query = {"prefix": prefix, "type": "two_dot" if is_two_dot else "three_dot"}
+        segments = _ref(repository, left, "diff", right)
+        return self._pages(segments, query, Page[Change], amount=amount)
+
+    def merge(
+        self, repository: str, source: str, dest: str, wanted: Mapping[str, Any]
+    ) -> MergeResult | list[MergeConflict]:
+        """Merge a ref into a branch, or return the first page of what conflicts."""
+        segments = _ref(repository, source, "merge", dest)
+        status, data = self._transport.call(
+            "POST", segments, None, msgspec.json.encode(wanted), accepted=(_CONFLICT,)
+        )
+        if status != _CONFLICT:
+            return self._decode("POST", segments, data, MergeResult)
+        try:
+            return msgspec.json.decode(data, type=ConflictingMerge).conflicts.results
+        except msgspec.MsgspecError:
+            raise self._transport.refused(status, data, "POST", segments) from None
+
+    def conflicts(self, repository: str, source: str, dest: str) -> Iterator[list[MergeConflict]]:
+        """Yield all that a merge could not decide, by path; nothing is merged."""
+        segments = _ref(repository, source, "merge", dest, "conflicts")
+        return self._pages(segments, {}, Page[MergeConflict])
+
+    # Objects
+
+    def objects(
+        self, repository: str, ref: str, *, prefix: str, delimiter: str
+    ) -> Iterator[list[ObjectStats]]:
+        """Yield the objects under a prefix in byte order, rolled up at the delimiter."""
+        query = {"prefix": prefix, "delimiter": delimiter}
+        return self._pages(_ref(repository, ref, "objects", "ls"), query, Page[ObjectStats])
+
+    def stat(self, repository: str, ref: str, path: str) -> ObjectStats:
+        """Return what is known of an object."""
+        return self._get(_ref(repository, ref, "objects", "stat"), {"path": path}, ObjectStats)
+
+    def read(self, repository: str, ref: str, path: str) -> AbstractContextManager[Download]:
+        """Give an object's bytes, while the block lasts."""
+        return self._transport.download(_ref(repository, ref, "objects"), {"path": path})
+
+    def write(self, repository: str, branch: str, path: str, upload: Upload) -> ObjectStats:
+        """Write an object."""
+        segments = (*_branch(repository, branch), "objects")
+        data = self._transport.upload(segments, {"path": path}, upload)
+        return self._decode("POST", segments, data, ObjectStats)
+
+    def copy(
+        self, repository: str, branch: str, path: str, *, source_ref: str, source_path: str
+    ) -> ObjectStats:
+        """Give an object of the same repository a second path; no bytes move."""
+        segments = (*_branch(repository, branch), "objects", "copy")
+        body = {"src_path": source_path, "src_ref": source_ref}
+        return self._send("POST", segments, {"dest_path": path}, body, ObjectStats)
+
+    def delete_object(self, repository: str, branch: str, path: str) -> None:
+        """Delete one path, there or not."""
+        self._transport.call("DELETE", (*_branch(repository, branch), "objects"), {"path": path})
+
+    def delete_objects(self, repository: str, branch: str, paths: list[str]) -> list[ObjectError]:
+        """Delete up to a page of paths; return those that stayed."""
+        segments = (*_branch(repository, branch), "objects", "delete")
+        return self._send("POST", segments, {}, {"paths": paths}, ObjectErrors).errors
+
+    def _get(self, segments: tuple[str, ...], query: Query, kind: type[T]) -> T:
+        _, data = self._transport.call("GET", segments, query)
+        return self._decode("GET", segments, data, kind)
+
+    def _send(
+        self, method: str, segments: tuple[str, ...], query: Query, body: object, kind: type[T]
+    ) -> T:
+        _, data = self._transport.call(method, segments, query, msgspec.json.encode(body))
+        return self._decode(method, segments, data, kind)
+
+    def _pages(
+        self,
+        segments: tuple[str, ...],
+        query: Query,
+        kind: type[Page[T]],
+        *,
+        amount: int = limits.PAGE_MAX,
+    ) -> Iterator[list[T]]:
+        after = ""
+        while True:
+            page = self._get(segments, {**query, "after": after, "amount": amount}, kind)
+            yield page.results
+            if not page.pagination.has_more:
+                return
+            after = page.pagination.next_offset
+
+    def _decode(self, method: str, segments: tuple[str, ...], data: bytes, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(data, type=kind)
+        except msgspec.MsgspecError:
+            raise self._transport.foreign(method, segments) from None
+
+
+def _branch(repository: str, branch: str) -> tuple[str, ...]:
+    return ("repositories", repository, "branches", branch)
+
+
+def _ref(repository: str, ref: str, *rest: str) -> tuple[str, ...]:
+    return ("repositories", repository, "refs", ref, *rest)

@@ -1,0 +1,114 @@
+"""What a server's refusal means: an error of our tree, with what to try next."""
+
+import re
+
+import msgspec
+
+from anabranch.cli.answers import Problem
+from anabranch.kernel.errors import (
+    AlreadyExists,
+    AnabranchError,
+    Conflict,
+    Forbidden,
+    Gone,
+    InvalidInput,
+    Kind,
+    LimitExceeded,
+    NotFound,
+    NotSupported,
+    PreconditionFailed,
+    Unauthenticated,
+    Unavailable,
+)
+
+_SERVER_FAILED = 500
+_Error = tuple[type[AnabranchError], Kind]
+
+_STATUS: dict[int, _Error] = {
+    400: (InvalidInput, Kind.VALUE),
+    401: (Unauthenticated, Kind.CREDENTIALS),
+    403: (Forbidden, Kind.FORBIDDEN),
+    404: (NotFound, Kind.OBJECT_NOT_FOUND),
+    408: (Unavailable, Kind.TIMEOUT),
+    409: (Conflict, Kind.CONFLICT),
+    410: (Gone, Kind.EXPIRED),
+    412: (PreconditionFailed, Kind.PRECONDITION),
+    413: (LimitExceeded, Kind.TOO_LARGE),
+    414: (LimitExceeded, Kind.TOO_LARGE),
+    423: (Conflict, Kind.RETRIES_EXHAUSTED),
+    429: (Unavailable, Kind.BUSY),
+    501: (NotSupported, Kind.NOT_SUPPORTED),
+    502: (Unavailable, Kind.BUSY),
+    503: (Unavailable, Kind.BUSY),
+    504: (Unavailable, Kind.TIMEOUT),
+}
+
+# Statuses are those of lakeFS's API, which are coarser than our kinds: the text tells them apart.
+_WORDS: tuple[tuple[int, re.Pattern[str], _Error], ...] = (
+    (400, re.compile(r"\bno changes\b"), (Conflict, Kind.NO_CHANGES)),
+    (400, re.compile(r"\bdirty branch\b"), (Conflict, Kind.DIRTY_BRANCH)),
+    (400, re.compile(r"\bno common commit\b"), (Conflict, Kind.NO_MERGE_BASE)),
+    (400, re.compile(r"\bdefault branch\b"), (Conflict, Kind.DEFAULT_BRANCH)),
+    (404, re.compile(r"^no repository\b"), (NotFound, Kind.REPOSITORY_NOT_FOUND)),
+    (404, re.compile(r"^no branch\b"), (NotFound, Kind.BRANCH_NOT_FOUND)),
+    (404, re.compile(r"^no tag\b"), (NotFound, Kind.TAG_NOT_FOUND)),
+    (404, re.compile(r"^no commit\b"), (NotFound, Kind.COMMIT_NOT_FOUND)),
+    (404, re.compile(r"^no ref\b|has no parent\b"), (NotFound, Kind.REF_NOT_FOUND)),
+    (409, re.compile(r"^a repository\b.* exists\b"), (AlreadyExists, Kind.REPOSITORY_EXISTS)),
+    (409, re.compile(r"^branch\b.* exists\b"), (AlreadyExists, Kind.BRANCH_EXISTS)),
+    (409, re.compile(r"^tag\b.* exists\b"), (AlreadyExists, Kind.TAG_EXISTS)),
+)
+
+_HINTS = {
+    Kind.CREDENTIALS: "check the access key and its secret",
+    Kind.REPOSITORY_NOT_FOUND: "`anabranch repo list` shows the repositories",
+    Kind.BRANCH_NOT_FOUND: "`anabranch branch list {repository}` shows the branches",
+    Kind.TAG_NOT_FOUND: "`anabranch tag list {repository}` shows the tags",
+    Kind.COMMIT_NOT_FOUND: "`anabranch log {repository}/BRANCH` shows the commits of a branch",
+    Kind.REF_NOT_FOUND: "`anabranch branch list {repository}` and `anabranch tag list {repository}`"
+    " show what there is",
+    Kind.OBJECT_NOT_FOUND: "`anabranch fs ls {repository}/{ref}/` shows what there is",
+    Kind.NO_CHANGES: "nothing differs; --allow-empty makes a commit all the same",
+    Kind.DIRTY_BRANCH: "`anabranch commit` or `anabranch branch reset` the branch first",
+    Kind.NO_MERGE_BASE: "`anabranch diff --two-dot` compares histories that never met",
+    Kind.RETRIES_EXHAUSTED: "others are changing the branch; try again",
+    Kind.BUSY: "try again",
+    Kind.TIMEOUT: "try again",
+}
+
+
+def refusal(status: int, body: bytes, *, asked: str, segments: tuple[str, ...]) -> AnabranchError:
+    """Return the error that an answer stands for.
+
+    `asked` is the request as people read it, `segments` are those of its path.
+    """
+    message = message_of(body)
+    if message is None:
+        # A proxy between us and the server says in its own words that it is down.
+        other = Unavailable if status >= _SERVER_FAILED else InvalidInput
+        return other(
+            Kind.BODY,
+            f"status {status}, with an answer that is not Anabranch's",
+            asked=asked,
+            hint="check the endpoint: it is the port of REST, S3 and the page",
+        )
+    base, kind = _STATUS.get(status, (AnabranchError, Kind.STORE_FAILED))
+    for wanted, words, found in _WORDS:
+        if status == wanted and words.search(message):
+            base, kind = found
+    details = {"asked": asked}
+    if kind in _HINTS:
+        names = dict(zip(segments[::2], segments[1::2], strict=False))
+        details["hint"] = _HINTS[kind].format(
+            repository=names.get("repositories", "REPOSITORY"),
+            ref=names.get("refs") or names.get("branches") or "REF",
+        )
+    return base(kind, message, **details)
+
+
+def message_of(body: bytes) -> str | None:
+    """Return the text of a refusal, None when it is none of ours."""
+    try:
+        return msgspec.json.decode(body, type=Problem).message
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,18 @@
+"""One server for all modules, and the commands that speak to it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.commands import Commands
+from tests.support.server import start_server
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Commands against one quickstart server: tests keep to repositories and paths of their own."""
+    folder = tmp_path_factory.mktemp("cli")
+    with start_server(folder / "data", "--workers", "1") as server:
+        home = folder / "home"
+        home.mkdir()
+        yield Commands(server, home)
