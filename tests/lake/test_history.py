@@ -68,7 +68,6 @@ class TestStagingAndCommit:
         assert kit.paths("main@") == ["a"]
         assert kit.paths("main$") == ["b"]
 
-
     def test_a_name_that_belongs_to_another_repository_by_now_takes_writes(
         self, kit: LakeKit
     ) -> None:

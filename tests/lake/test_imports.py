@@ -367,7 +367,7 @@ def test_local_files_are_adopted_in_byte_order(with_files: TestLake, tmp_path: F
     mtime_us = (tmp_path / "allowed/a/z").stat().st_mtime_ns // 1_000
     assert stat.physical_address == uri
     assert stat.entry.checksum == checksum_of(uri, 3, mtime_us)
-    block = with_files.lake.objects.block(resolved.repository, stat.entry)
+    block = with_files.lake.objects.block(stat)
     assert with_files.lake.blocks.read(block, 1, 2) == b"/z"
     assert with_files.lake.blocks.read_now(block, 0, 3) is None
     assert with_files.lake.blocks.local_path(block).read_bytes() == b"a/z"
@@ -442,7 +442,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
     resolved = with_files.lake.resolve.resolve(REPOSITORY, Ref("main"))
     stat = with_files.lake.objects.find(resolved, Path("a.txt"))
     assert stat is not None
-    block = with_files.lake.objects.block(resolved.repository, stat.entry)
+    block = with_files.lake.objects.block(stat)
     (tmp_path / "allowed" / "a.txt").write_bytes(b"other")
     with pytest.raises(Corrupted):
         with_files.lake.blocks.read(block, 0, 5)

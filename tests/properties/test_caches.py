@@ -38,9 +38,6 @@ def pair() -> Iterator[Pair]:
         yield Pair(warm, other)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=NotFound, reason="the first request after the change still uses the cache"
-)
 def test_a_tag_that_took_the_place_of_a_branch_is_read(pair: Pair) -> None:
     pair.warm.commit()
     pair.warm.branch("dev", "main~1")
@@ -60,9 +57,6 @@ def test_a_branch_that_took_the_place_of_a_tag_is_read(pair: Pair) -> None:
     assert pair.warm.paths(ref="dev") == ["b"]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=NotFound, reason="the first request after the change still uses the cache"
-)
 def test_objects_of_a_repository_made_again_are_read_in_its_own_namespace(pair: Pair) -> None:
     pair.replace_repository()
     pair.other.put("a", b"new")

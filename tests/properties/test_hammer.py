@@ -104,6 +104,6 @@ def test_processes_killed_at_any_moment_lose_nothing_acknowledged(tmp_path: File
             assert not lost, f"{len(lost)} acknowledged writes are lost"
             for path in paths(lake, "main", "w/"):
                 stat = lake.objects.stat(resolved, Path(path))
-                block = lake.objects.block(resolved.repository, stat.entry)
+                block = lake.objects.block(stat)
                 assert lake.blocks.read(block, 0, block.size_bytes) == path.encode()
     assert len(acknowledged) > 20

@@ -649,7 +649,6 @@ def _unexpire(opened: TestLake, ref: str) -> None:
 # The sweep of dropped tokens
 
 
-@pytest.mark.xfail(strict=True, reason="a sweep looks at the first hundred dropped tokens only")
 def test_a_sweep_finds_old_tokens_among_many_fresh_ones(pair: Pair) -> None:
     for number in range(150):
         pair.fast.put("a", b"%d" % number)
@@ -665,7 +664,6 @@ def test_a_sweep_finds_old_tokens_among_many_fresh_ones(pair: Pair) -> None:
     assert len(left) == 150
 
 
-@pytest.mark.xfail(strict=True, raises=Gone, reason="a merge asks for its base to be unexpired")
 def test_an_expired_merge_base_goes_on_working(with_dev: Pair) -> None:
     with_dev.fast.put("mine")
     with_dev.fast.commit()

@@ -104,7 +104,7 @@ class LakeKit:
         found = self.lake.objects.find(resolved, Path(path))
         if found is None:
             return None
-        block = self.lake.objects.block(resolved.repository, found.entry)
+        block = self.lake.objects.block(found)
         return self.blocks.read(block, 0, block.size_bytes)
 
     def uncommitted(self, branch: str = "main", **options: str) -> list[tuple[str, str]]:

@@ -194,7 +194,7 @@ def reader(lake: Lake, report: Report, goes_on: Callable[[], bool]) -> None:
             if found is None:
                 report.wrong.append(f"404 of {path}")
                 continue
-            block = lake.objects.block(resolved.repository, found.entry)
+            block = lake.objects.block(found)
             data = lake.blocks.read(block, 0, block.size_bytes)
             if path.startswith("w/") and data != path.encode():
                 report.wrong.append(f"{path} holds {data!r}")

@@ -79,7 +79,7 @@ class TestLake:
         found = self.lake.objects.find(resolved, Path(path))
         if found is None:
             return None
-        block = self.lake.objects.block(resolved.repository, found.entry)
+        block = self.lake.objects.block(found)
         return self.lake.blocks.read(block, 0, block.size_bytes) if block.size_bytes else b""
 
     def paths(self, *, ref: str = MAIN, prefix: str = "") -> list[str]:

@@ -129,7 +129,7 @@ async def head_object(call: Call) -> Response:
 def _find_block(call: Call) -> tuple[Stat, Block]:
     resolved = call.lake.resolve.resolve(call.repository(), call.ref())
     stat = call.lake.objects.stat(resolved, call.object_path())
-    return stat, call.lake.objects.block(resolved.repository, stat.entry)
+    return stat, call.lake.objects.block(stat)
 
 
 async def _answer(call: Call, stat: Stat, block: Block | None) -> Response:

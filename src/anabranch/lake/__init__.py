@@ -67,7 +67,7 @@ class Lake:
         self.objects = Objects(
             self.states, self.resolve, self.committed, blocks, self.bodies, clock
         )
-        self.listing = Listing(self.states, self.committed, clock)
+        self.listing = Listing(self.states, self.resolve, self.committed, clock)
         self.addresses = Addresses(kv, writer, blocks, self.bodies, self.objects, clock)
         self.uploads = Uploads(
             kv,

@@ -12,10 +12,11 @@ from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock
 from anabranch.kernel.entries import Entry, decode_entry
 from anabranch.kernel.errors import Kind, Unavailable
-from anabranch.kernel.ids import MetarangeId, Namespace
+from anabranch.kernel.ids import BranchId, MetarangeId, Namespace
 from anabranch.kernel.pages import Page, prefix_end
 from anabranch.lake import keyspace
 from anabranch.lake.committed import Committed
+from anabranch.lake.resolve import Resolver
 from anabranch.lake.rows import entries_of
 from anabranch.lake.staging import newest_rows
 from anabranch.lake.states import States
@@ -36,6 +37,7 @@ _FIRST_READ_WITH_DELIMITER = 64
 class _Part:
     """Live rows of one snapshot; `next_start` is where the next part begins, None at the end."""
 
+    repository: Repository
     rows: list[tuple[str, Entry]]
     next_start: str | None
 
@@ -43,8 +45,11 @@ class _Part:
 class Listing:
     """List objects."""
 
-    def __init__(self, states: States, committed: Committed, clock: Clock) -> None:
+    def __init__(
+        self, states: States, resolver: Resolver, committed: Committed, clock: Clock
+    ) -> None:
         self._states = states
+        self._resolver = resolver
         self._committed = committed
         self._clock = clock
 
@@ -69,7 +74,7 @@ class Listing:
         want = _FIRST_READ_WITH_DELIMITER if delimiter else amount + 1
         while not state.is_done:
             part = self._part(resolved, prefix, state.start, want)
-            state.take(part, resolved.repository)
+            state.take(part)
             want = min(2 * want, limits.PAGE_MAX + 1)
             if not state.is_done and self._clock.now_ns() > deadline_ns:
                 if state.items:
@@ -78,20 +83,28 @@ class Listing:
         return state.page()
 
     def _part(self, resolved: Resolved, prefix: str, start: str, count: int) -> _Part:
-        repository = resolved.repository
-        if resolved.branch is None:
-            return _part_of(
-                self._committed_rows(
-                    repository.namespace, resolved.metarange, prefix, start, count
-                ),
-                count,
-            )
+        return self._resolver.on_branch(
+            resolved,
+            lambda branch: self._staged_part(resolved, branch, prefix, start, count),
+            lambda fixed: self._committed_part(fixed, prefix, start, count),
+        )
+
+    def _committed_part(self, fixed: Resolved, prefix: str, start: str, count: int) -> _Part:
+        namespace = fixed.repository.namespace
+        rows = self._committed_rows(namespace, fixed.metarange, prefix, start, count)
+        next_start = rows[-1][0] + "\x00" if len(rows) == count else None
+        return _Part(fixed.repository, rows, next_start)
+
+    def _staged_part(
+        self, resolved: Resolved, branch: BranchId, prefix: str, start: str, count: int
+    ) -> _Part:
         end = prefix_end(prefix)
 
         def want(seen: BranchState) -> tuple[Sequence[bytes], Sequence[Scan]]:
             return (), [_scan(token, start, end, count) for token in seen.record.tokens]
 
-        state, (_, scans) = self._states.read(repository.id, resolved.branch, want)
+        state, (_, scans) = self._states.read(resolved.repository.id, branch, want)
+        repository = state.repository
         tokens = state.record.tokens
         ends = [
             keyspace.staged_path(token, rows[-1][0]).decode()
@@ -105,7 +118,7 @@ class Listing:
         covered = min(ends) if ends else None
         staged = newest_rows(tokens, scans, None if covered is None else covered.encode())
         rows = _merged(head, staged, covered)
-        return _Part(rows, None if covered is None else covered + "\x00")
+        return _Part(repository, rows, None if covered is None else covered + "\x00")
 
     def _committed_rows(
         self, namespace: Namespace, metarange: MetarangeId, prefix: str, start: str, count: int
@@ -125,7 +138,7 @@ class _Progress:
         self.start = _first_start(prefix, after, delimiter)
         self.is_done = not self.start and bool(after or prefix)
 
-    def take(self, part: _Part, repository: Repository) -> None:
+    def take(self, part: _Part) -> None:
         """Add a part's rows; rows under a common prefix already given are passed over."""
         for path, entry in part.rows:
             if path < self.start:
@@ -137,7 +150,7 @@ class _Progress:
                     if self.is_done:
                         return
                     continue
-            self.items.append(Stat(path, entry, full_address(repository, entry)))
+            self.items.append(Stat(path, entry, full_address(part.repository, entry)))
             if len(self.items) > self._amount:
                 self.is_done = True
                 return
@@ -177,10 +190,6 @@ def _scan(token: str, start: str, end: str | None, count: int) -> Scan:
     prefix = keyspace.staging(token)  # type: ignore[arg-type]  # tokens of a record
     last = key_after_prefix(prefix) if end is None else prefix + end.encode()
     return Scan(prefix + start.encode(), last, count)
-
-
-def _part_of(rows: list[tuple[str, Entry]], count: int) -> _Part:
-    return _Part(rows, rows[-1][0] + "\x00" if len(rows) == count else None)
 
 
 def _merged(

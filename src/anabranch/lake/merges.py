@@ -226,8 +226,6 @@ class Merges:
             metadata=draft.metadata,
             created_us=self._kv.now_us(),
         )
-        taken = [draft.source] if draft.base is None else [draft.source, draft.base]
-        conditions = {self._resolver.unexpired(state.repository, one.id) for one in taken}
         result = MergeResult(
             commit.id, built.counts.added, built.counts.removed, built.counts.changed
         )
@@ -235,7 +233,8 @@ class Merges:
             (commit, result),
             commit,
             index_writes=built.index_writes,
-            conditions=sorted(conditions),
+            # Rows come from the source alone; a base whose data expired goes on working.
+            conditions=[self._resolver.unexpired(state.repository, draft.source.id)],
         )
 
     def refuse_dirty(self, state: BranchState) -> None:

@@ -94,17 +94,15 @@ class Objects:
 
     def find(self, resolved: Resolved, path: Path) -> Stat | None:
         """Return the object at a path, None when there is none."""
-        if resolved.branch is None:
-            entry = self._committed.get(resolved.repository.namespace, resolved.metarange, path)
-        else:
-            _, entry, _ = self._find_at(
-                resolved.repository.id, resolved.branch, path, resolved.is_staging_only
-            )
-        return None if entry is None else _stat(resolved.repository, path, entry)
+        return self._resolver.on_branch(
+            resolved,
+            lambda branch: self._find_staged(resolved, branch, path),
+            lambda fixed: self._find_committed(fixed, path),
+        )
 
-    def block(self, repository: Repository, entry: Entry) -> Block:
-        """Return where an entry's bytes are; raise NotFound when they are gone."""
-        return self._blocks.get(full_address(repository, entry))
+    def block(self, found: Stat) -> Block:
+        """Return where an object's bytes are; raise NotFound when they are gone."""
+        return self._blocks.get(found.physical_address)
 
     def making_put(
         self,
@@ -177,7 +175,7 @@ class Objects:
         """Return a body with a copy of another repository's object, and the object's entry."""
         found = self.stat(source, source_path)
         source_precondition.check(found.entry)
-        block = self.block(source.repository, found.entry)
+        block = self.block(found)
         body = self._bodies.open(target.repository)
         try:
             for offset in range(0, block.size_bytes, limits.WINDOW_BYTES):
@@ -291,6 +289,16 @@ class Objects:
             )
 
         return make
+
+    def _find_committed(self, fixed: Resolved, path: Path) -> Stat | None:
+        entry = self._committed.get(fixed.repository.namespace, fixed.metarange, path)
+        return None if entry is None else _stat(fixed.repository, path, entry)
+
+    def _find_staged(self, resolved: Resolved, branch: BranchId, path: Path) -> Stat | None:
+        state, entry, _ = self._find_at(
+            resolved.repository.id, branch, path, resolved.is_staging_only
+        )
+        return None if entry is None else _stat(state.repository, path, entry)
 
     def _find_at(
         self, repository_id: RepositoryId, branch: BranchId, path: str, is_staging_only: bool

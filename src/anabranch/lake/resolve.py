@@ -1,5 +1,8 @@
 """From a ref expression to a commit or a branch: branch, tag, commit id or unique prefix."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from anabranch.kernel.commits import Commit
 from anabranch.kernel.errors import Conflict, Gone, InvalidInput, Kind, NotFound
 from anabranch.kernel.ids import (
@@ -16,6 +19,8 @@ from anabranch.lake import keyspace, records
 from anabranch.lake.states import States
 from anabranch.lake.values import Repository, Resolved
 from anabranch.storage.kv.base import Condition, KVStore, Scan, is_version, key_after_prefix
+
+T = TypeVar("T")
 
 
 class Resolver:
@@ -77,6 +82,26 @@ class Resolver:
         if records.decode_commit_record(commit_id, row.value)[1]:
             raise Gone(Kind.EXPIRED, f"the data of commit {commit_id!r} has expired")
         return is_version(key, row.version)
+
+    def on_branch(
+        self,
+        resolved: Resolved,
+        staged: Callable[[BranchId], T],
+        committed: Callable[[Resolved], T],
+    ) -> T:
+        """Read at a branch, or at a commit where the ref is none.
+
+        A ref that was a branch when somebody last looked may be a tag by now: the read finds out,
+        because the branch is a guess until then, and goes on at what the name stands for.
+        """
+        if resolved.branch is None:
+            return committed(resolved)
+        try:
+            return staged(resolved.branch)
+        except NotFound as error:
+            if error.kind is not Kind.BRANCH_NOT_FOUND or resolved.is_staging_only:
+                raise
+            return committed(self.resolve(resolved.repository.id, Ref(resolved.branch)))
 
     def _find_branch(self, repository_id: RepositoryId, name: str) -> Resolved | None:
         try:

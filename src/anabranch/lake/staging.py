@@ -202,14 +202,16 @@ class Staging:
         """
         old_us = now_us - limits.DROPPED_TOKEN_GRACE_S * 1_000_000
         handled = 0
-        for key, value, version in self._kv.read(
-            (), [scan_prefix(keyspace.DROPPED, limit=_DROPPED_PORTION)]
-        ).scans[0]:
-            if records.decode_record(value, int) > old_us:
-                continue
-            token = Token(key[len(keyspace.DROPPED) :].decode())
-            handled += self._sweep_token(key, value, version, token, amount)
-            if handled >= amount:
+        after = b""
+        while handled < amount:
+            scan = scan_prefix(keyspace.DROPPED, after=after, limit=_DROPPED_PORTION)
+            rows = self._kv.read((), [scan]).scans[0]
+            for key, value, version in rows:
+                after = key[len(keyspace.DROPPED) :]
+                if records.decode_record(value, int) <= old_us and handled < amount:
+                    token = Token(after.decode())
+                    handled += self._sweep_token(key, value, version, token, amount)
+            if len(rows) < _DROPPED_PORTION:
                 break
         return handled
 
