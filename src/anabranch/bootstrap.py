@@ -81,7 +81,15 @@ def open_stores(settings: Settings) -> Stores:
     kv = SqliteKV(directory.kv)
     blocks = LocalBlocks(directory.blocks, kv, clock, ids)
     writer = GroupWriter(kv, blocks.flush, ids=ids)
-    lake = Lake(kv, blocks, writer, clock=clock, ids=ids, import_from=settings.import_from)
+    lake = Lake(
+        kv,
+        blocks,
+        writer,
+        clock=clock,
+        ids=ids,
+        import_from=settings.import_from,
+        own_directory=directory.path,
+    )
     access = Access(kv, writer, clock, ids, directory.load_key())
     return Stores(kv, blocks, writer, lake, access)
 

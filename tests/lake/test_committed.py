@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.kernel import codec, limits
-from anabranch.kernel.errors import Corrupted, Kind, NotFound
+from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.kernel.ids import MetarangeId
 from anabranch.kernel.ranges import FORMAT_RULE, CutRule, cut_rule
 from anabranch.lake.committed import Committed
@@ -149,12 +149,12 @@ def test_a_missing_file_is_named() -> None:
     [record, *_] = committed.ranges(NAMESPACE, metarange, amount=1)
     del files.files[NAMESPACE, record.id]
     cold = Committed(RangeStore(files), rule=_SMALL)
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(Corrupted) as caught:
         cold.get(NAMESPACE, metarange, "p/0000")
-    assert caught.value.kind is Kind.RANGE_NOT_FOUND
-    with pytest.raises(NotFound):
+    assert caught.value.kind is Kind.RANGE_LOST
+    with pytest.raises(Corrupted):
         list(cold.scan(NAMESPACE, metarange))
-    with pytest.raises(NotFound):
+    with pytest.raises(Corrupted):
         cold.stats(NAMESPACE, MetarangeId("0" * 64))
     cold.close()
     committed.close()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from anabranch.kernel.errors import Corrupted, Kind, NotFound
+from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.kernel.ranges import FORMAT_RULE
 from anabranch.lake.committed import Committed
 from anabranch.lake.range_files import BlockRangeFiles
@@ -28,9 +28,9 @@ def test_files_exist_once_their_index_writes_are_accepted() -> None:
     committed = Committed(RangeStore(BlockRangeFiles(blocks)), rule=ranges.RULES[0])
     built = committed.build(NAMESPACE, iter([batch_of(_ROWS)]))
     fresh = Committed(RangeStore(BlockRangeFiles(blocks)), rule=ranges.RULES[0])
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(Corrupted) as caught:
         content(fresh, built.metarange)
-    assert caught.value.kind is Kind.RANGE_NOT_FOUND
+    assert caught.value.kind is Kind.RANGE_LOST
     [verdict] = kv.apply([Request((), built.index_writes)])
     assert verdict.is_accepted
     assert content(fresh, built.metarange) == _ROWS

@@ -20,6 +20,7 @@ from anabranch.kernel.preconditions import Precondition
 from anabranch.lake import keyspace
 from anabranch.lake.upload_records import Part, Upload, check_order, multipart_etag
 from anabranch.lake.values import Stat
+from anabranch.storage.blocks.base import Extent
 from anabranch.storage.kv.base import Request, put, scan_prefix
 from tests.support.hooks import HookedKV, hooks
 from tests.support.lakes import MAIN, REPOSITORY, TestLake, open_beside, open_lake
@@ -484,3 +485,16 @@ def test_a_raw_upload_is_refused_when_a_repository_claimed_its_place_meanwhile(
         with pytest.raises(Forbidden):
             complete(other, upload, [only])
         assert opened.blocks.get("s3://new/place/dummy").size_bytes == 70
+
+
+@pytest.mark.parametrize("amount", [1, 2, 3, 4, 100])
+def test_extents_of_all_parts_are_gone_through_in_portions(opened: TestLake, amount: int) -> None:
+    uploads = [start(opened, name) for name in ("a", "b")]
+    parts = [part(opened, upload, number, b"x") for upload in uploads for number in (1, 10_000)]
+    found: list[Extent] = []
+    after: bytes | None = b""
+    while after is not None:
+        extents, after = opened.lake.uploads.extents_after(after, amount=amount)
+        found += extents
+    expected = [extent for one in parts for extent in one.extents]
+    assert sorted(found, key=repr) == sorted(expected, key=repr)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 from hypothesis import strategies as st
 
-from anabranch.kernel.errors import Kind, NotFound
+from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.kernel.ids import MetarangeId, Namespace
 from anabranch.kernel.ranges import CHANGE_SCHEMA, ENTRY_SCHEMA, NO_ENTRIES, CutRule
 from anabranch.lake.committed import Committed
@@ -39,12 +39,12 @@ class MemoryRangeFiles:
         self.writes: list[str] = []
 
     def read(self, namespace: Namespace, name: str) -> bytes:
-        """Return a file; raise NotFound(RANGE_NOT_FOUND)."""
+        """Return a file; raise Corrupted(RANGE_LOST)."""
         self.reads.append(name)
         try:
             return self.files[namespace, name]
         except KeyError:
-            raise NotFound(Kind.RANGE_NOT_FOUND, f"no range {name}") from None
+            raise Corrupted(Kind.RANGE_LOST, f"range {name} is gone") from None
 
     def write(self, namespace: Namespace, name: str, data: bytes) -> tuple[Write, ...]:
         """Keep a file."""

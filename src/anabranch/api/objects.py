@@ -75,8 +75,8 @@ async def list_objects(call: Call) -> Response:
             delimiter=call.text("delimiter"),
         )
 
-    is_short = amount <= limits.INLINE_SCAN_ROWS_MAX and not call.text("delimiter")
-    page = await (call_local(fetch) if is_short else call_thread(fetch))
+    # A short page too may walk over many tombstones before it finds anything.
+    page = await call_thread(fetch)
     with_metadata = call.flag("user_metadata")
     results = items_of(page.items, lambda one: bodies.stat_body(one, with_metadata=with_metadata))
     return json_response(200, bodies.ObjectStatsList(pagination_of(page), results))
@@ -111,7 +111,7 @@ async def delete_objects(call: Call) -> Response:
     target = await call_local(call.lake.objects.writable, call.repository(), call.branch())
     if paths:
         making = call.lake.objects.making_delete_many(target, tuple(paths))
-        await call.lake.writer.submit_async(making)
+        await call_thread(call.lake.writer.submit, making)
     return json_response(200, bodies.ObjectErrorList(errors))
 
 

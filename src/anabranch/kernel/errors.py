@@ -83,6 +83,7 @@ class Kind(StrEnum):
     TIMEOUT = "timeout"
     BUSY = "busy"
     # Stored data
+    RANGE_LOST = "range_lost"
     RANGE_CHECKSUM = "range_checksum"
     RECORD_FORMAT = "record_format"
     DATA_FORMAT = "data_format"

@@ -69,6 +69,9 @@ MERGE_ROWS_MAX = 100_000  # changes a merge holds back until it knows that nothi
 # Blocks
 SMALL_OBJECT_BYTES_MAX = 64 * KIB  # larger bytes gain nothing from sharing an fsync
 SEGMENT_BYTES = 64 * MIB  # one pre-zeroed segment file
+LEFTOVERS_LOOK_S = 60  # between two looks for segments of killed processes: each lists them all
+LEFTOVERS_MAX = 64  # of them held at a time, each by an open file
+LEFTOVERS_ROWS = 1_000  # rows looked through at a time; the largest has 10,000 parts
 WINDOW_BYTES = 1 * MIB  # what a surface holds of one body at a time
 EARLY_SYNC_BYTES = 8 * MIB  # write-back starts while a body is still arriving
 WINDOWS_PER_WRITE_MAX = 512  # half of Linux's IOV_MAX

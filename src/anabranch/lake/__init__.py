@@ -5,6 +5,7 @@ for the process's writer, which an event loop may await.
 """
 
 from collections.abc import Sequence
+from pathlib import Path as FilePath
 
 from anabranch.kernel.clock import Clock, IdSource
 from anabranch.lake.addresses import Addresses
@@ -43,8 +44,9 @@ class Lake:
         clock: Clock,
         ids: IdSource,
         import_from: Sequence[str] = (),
+        own_directory: FilePath | None = None,
     ) -> None:
-        files = LocalFiles(import_from)
+        files = LocalFiles(import_from, own=own_directory)
         blocks = WithFiles(blocks, files)
         self.kv = kv
         self.blocks = blocks
@@ -57,7 +59,9 @@ class Lake:
         self.staging = Staging(kv, writer, self.states, ids)
         self.bodies = Bodies(blocks, ids)
         self.repositories = Repositories(kv, writer, blocks, self.states, clock, ids)
-        self.branches = Branches(kv, writer, self.states, self.resolve, self.staging)
+        self.branches = Branches(
+            kv, writer, self.states, self.resolve, self.staging, self.committed
+        )
         self.tags = Tags(kv, writer, self.states, self.resolve)
         self.commits = Commits(kv, self.states, self.resolve, self.staging, self.committed)
         self.diffs = Diffs(self.states, self.resolve, self.committed, self.commits)

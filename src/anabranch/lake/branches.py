@@ -7,6 +7,8 @@ from anabranch.kernel.errors import AlreadyExists, Conflict, Forbidden, Kind, No
 from anabranch.kernel.ids import BranchId, Path, Ref, RepositoryId
 from anabranch.kernel.pages import Page
 from anabranch.lake import keyspace, records
+from anabranch.lake.committed import Committed
+from anabranch.lake.diffs import refuse_dirty
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.staging import Plan, Staging
 from anabranch.lake.states import States
@@ -24,18 +26,27 @@ from anabranch.storage.kv.base import (
     scan_prefix,
 )
 
+_FILL_PORTION = limits.KV_WRITES_MAX // 2  # rows of one step; the filler's own key goes along
+
 
 class Branches:
     """Create, move and delete the branches of a repository."""
 
     def __init__(
-        self, kv: KVStore, writer: Writer, states: States, resolver: Resolver, staging: Staging
+        self,
+        kv: KVStore,
+        writer: Writer,
+        states: States,
+        resolver: Resolver,
+        staging: Staging,
+        committed: Committed,
     ) -> None:
         self._kv = kv
         self._writer = writer
         self._states = states
         self._resolver = resolver
         self._staging = staging
+        self._committed = committed
 
     def create(
         self, repository_id: RepositoryId, branch: BranchId, source: Ref, *, is_hidden: bool = False
@@ -62,6 +73,7 @@ class Branches:
                     is_version(keyspace.repository(repository_id), repository.version),
                     self._resolver.unexpired(repository, commit.id),
                     is_absent(key),
+                    is_absent(tag_key),
                 ],
                 [put(key, records.encode_branch(record))],
                 lambda _verdict: Branch(branch, commit.id, is_hidden),
@@ -149,14 +161,13 @@ class Branches:
         self._reset_some(repository_id, branch, lambda other: other != only)
 
     def hard_reset(self, repository_id: RepositoryId, branch: BranchId, ref: Ref) -> None:
-        """Move a branch to another commit; refused while anything is uncommitted."""
+        """Move a branch to another commit; refused while staging differs from the head."""
 
         self._refuse_missing(repository_id, branch)
 
         def build(state: BranchState) -> Plan[None]:
             commit = self._resolver.commit(repository_id, ref)
-            if state.record.sealed and any(self._staging.rows(state.sealed_tokens)):
-                raise Conflict(Kind.DIRTY_BRANCH, "uncommitted changes (dirty branch)")
+            refuse_dirty(self._staging, self._committed, state)
             condition = self._resolver.unexpired(state.repository, commit.id)
             return Plan(None, commit, is_known=True, conditions=[condition])
 
@@ -183,8 +194,9 @@ class Branches:
                     if stays(path)
                 ]
                 rows += len(writes)
-                for start in range(0, len(writes), limits.KV_WRITES_MAX):
-                    self._fill(filler, version, writes[start : start + limits.KV_WRITES_MAX])
+                for start in range(0, len(writes), _FILL_PORTION):
+                    portion = writes[start : start + _FILL_PORTION]
+                    version = self._fill(filler, version, portion)
             return Plan(
                 None,
                 conditions=[is_version(filler, version)],
@@ -200,12 +212,20 @@ class Branches:
             lambda: Prepared([is_absent(filler)], [put(filler, now)], lambda one: one.version)
         )
 
-    def _fill(self, filler: bytes, version: int, writes: Sequence[Write]) -> None:
-        done = self._writer.submit_once(
-            Prepared([is_version(filler, version)], writes, lambda _verdict: True)
+    def _fill(self, filler: bytes, version: int, writes: Sequence[Write]) -> int:
+        """Write a portion of a new token and the filler's key anew; return the key's version.
+
+        The key's time then says that the filler lives, however long it takes.
+        """
+        alive = put(filler, records.encode_record(self._kv.now_us()))
+        renewed = self._writer.submit_once(
+            Prepared(
+                [is_version(filler, version)], [alive, *writes], lambda verdict: verdict.version
+            )
         )
-        if done is None:
+        if renewed is None:
             raise Conflict(Kind.RETRIES_EXHAUSTED, "the reset took too long, try again")
+        return renewed
 
     def _refuse_missing(self, repository_id: RepositoryId, branch: BranchId) -> None:
         state = self._states.fresh(repository_id, branch)

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from anabranch.kernel import limits
 from anabranch.kernel.commits import Commit, new_commit
 from anabranch.kernel.entries import Metadata
-from anabranch.kernel.errors import Conflict, Forbidden, Kind
+from anabranch.kernel.errors import Conflict, Forbidden, Gone, Kind, NotFound
 from anabranch.kernel.graph import walk
 from anabranch.kernel.ids import BranchId, CommitId, MetarangeId, Path, Ref, RepositoryId
 from anabranch.kernel.pages import Page
+from anabranch.lake import keyspace, records
 from anabranch.lake.committed import Committed
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.staging import Plan, Staging
 from anabranch.lake.states import States
 from anabranch.lake.values import BranchState, Repository
-from anabranch.storage.kv.base import KVStore, Write
+from anabranch.storage.kv.base import Condition, KVStore, Write, is_version, scan_prefix
 
 
 class Commits:
@@ -48,22 +50,25 @@ class Commits:
         """Make what is staged on a branch a commit.
 
         Raises Conflict(NO_CHANGES) when nothing differs from the head, unless `allow_empty`.
-        `source_metarange` commits a metarange that exists instead; staging must then be empty.
+        `source_metarange` commits that of an unexpired commit of this repository instead; staging
+        must then be empty. Raises NotFound(RANGE_NOT_FOUND) or Gone when no such commit has it.
         """
         self._refuse_read_only(self._states.fresh(repository_id, branch))
 
         def build(state: BranchState) -> Plan[Commit]:
             parent = self._resolver.load(state.repository, state.record.head)
-            condition = self._resolver.unexpired(state.repository, parent.id)
-            rows = self._staging.batch(state.sealed_tokens)
+            conditions = {self._resolver.unexpired(state.repository, parent.id)}
             index_writes: Sequence[Write] = ()
             if source_metarange is not None:
-                if rows.num_rows:
+                if any(self._staging.rows(state.sealed_tokens)):
                     raise Conflict(Kind.DIRTY_BRANCH, "uncommitted changes (dirty branch)")
+                conditions.add(self._holding(state.repository, source_metarange))
                 metarange = source_metarange
             else:
                 built = self._committed.apply(
-                    state.repository.namespace, state.record.metarange, rows
+                    state.repository.namespace,
+                    state.record.metarange,
+                    self._staging.batches(state.sealed_tokens),
                 )
                 if not built.is_change and not allow_empty:
                     raise Conflict(Kind.NO_CHANGES, "commit: no changes")
@@ -76,9 +81,33 @@ class Commits:
                 metadata=metadata,
                 created_us=self._kv.now_us() if created_us is None else created_us,
             )
-            return Plan(head, head, index_writes=index_writes, conditions=[condition])
+            return Plan(head, head, index_writes=index_writes, conditions=sorted(conditions))
 
         return self._staging.publish(repository_id, branch, build)
+
+    def _holding(self, repository: Repository, metarange: MetarangeId) -> Condition:
+        """Return the condition that some unexpired commit of the repository has a metarange.
+
+        Only what such a commit holds may be referred to again (docs/protocol.md 3.5, 4.3). Walks
+        the commits in no order that matters: there is no index for a request this rare.
+        """
+        prefix = keyspace.commits(repository.incarnation)
+        after = b""
+        is_expired = False
+        while True:
+            scan = scan_prefix(prefix, after=after, limit=limits.PAGE_MAX)
+            rows = self._kv.read((), [scan]).scans[0]
+            for row in rows:
+                after = row.key[len(prefix) :]
+                commit, is_gone = records.decode_commit_record(CommitId(after.decode()), row.value)
+                if commit.metarange == metarange and not is_gone:
+                    return is_version(row.key, row.version)
+                is_expired |= commit.metarange == metarange
+            if len(rows) < limits.PAGE_MAX:
+                break
+        if is_expired:
+            raise Gone(Kind.EXPIRED, f"the data of metarange {metarange!r} has expired")
+        raise NotFound(Kind.RANGE_NOT_FOUND, f"no commit here has the metarange {metarange!r}")
 
     def get(self, repository_id: RepositoryId, commit_id: CommitId) -> Commit:
         """Return a commit by its full id."""

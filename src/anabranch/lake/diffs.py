@@ -14,7 +14,7 @@ from anabranch.lake.commits import Commits
 from anabranch.lake.committed import Committed
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.rows import changes_of
-from anabranch.lake.staging import newest_rows
+from anabranch.lake.staging import Staging, newest_rows
 from anabranch.lake.states import States
 from anabranch.lake.values import BranchState, Change, ChangeKind
 from anabranch.storage.kv.base import Scan, key_after_prefix
@@ -128,6 +128,17 @@ def change_between(path: str, old: Entry | None, new: Entry | None) -> Change | 
     if old is None:
         return Change(ChangeKind.ADDED, path, new)
     return None if old.is_same_as(new) else Change(ChangeKind.CHANGED, path, new)
+
+
+def refuse_dirty(staging: Staging, committed: Committed, state: BranchState) -> None:
+    """Raise Conflict(DIRTY_BRANCH) when a sealed row differs from the head by identity."""
+    namespace = state.repository.namespace
+    for paths, values in staging.rows(state.sealed_tokens):
+        names = [path.decode() for path in paths]
+        head = committed.get_many(namespace, state.record.metarange, names)
+        for path, value, old in zip(names, values, head, strict=True):
+            if change_between(path, old, decode_entry(value)) is not None:
+                raise Conflict(Kind.DIRTY_BRANCH, "uncommitted changes (dirty branch)")
 
 
 def _seek(after: str, prefix: str, delimiter: str) -> str:

@@ -155,8 +155,10 @@ class ImportSources:
             raise InvalidInput(Kind.IMPORT_SOURCE, f"no bucket {bucket!r}")
         key = keyspace.namespace_bucket(place)
         above = [keyspace.namespace(one) for one in namespaces_above(place)]
-        # What follows is part of the name: `data` also names `data2/`.
-        inside = scan_prefix(keyspace.namespace(place)[:-1], limit=1)
+        named = keyspace.namespace(place)
+        # What follows is part of the name: `b/data` also names `b/data2/`; a bucket's name ends.
+        is_bucket = place.partition("://")[2] == bucket
+        inside = scan_prefix(named if is_bucket else named[:-1], limit=1)
         snapshot = self._kv.read([key, *above], [inside])
         claimed = any(row is not None for row in snapshot.values[1:])
         if claimed or (snapshot.scans[0] and source.kind is SourceKind.COMMON_PREFIX):

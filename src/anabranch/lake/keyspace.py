@@ -25,6 +25,7 @@ DISCARDED_UPLOADS = b"upload_discarded/"
 """Uploads that are over, whose parts are still to be removed."""
 COMPLETED_UPLOADS = b"upload_completed/"
 """Completed uploads by the time of their completion."""
+UPLOAD_PARTS = b"upload_part/"
 ISSUED = b"issued/"
 IMPORTS = b"import/"
 
@@ -106,7 +107,7 @@ def upload(upload_id: UploadId) -> bytes:
 
 def upload_parts(upload_id: UploadId) -> bytes:
     """Return the prefix of an upload's parts."""
-    return b"upload_part/" + upload_id.encode() + b"/"
+    return UPLOAD_PARTS + upload_id.encode() + b"/"
 
 
 def upload_part(upload_id: UploadId, number: int) -> bytes:

@@ -2,7 +2,8 @@
 
 A URI is `local:///<absolute path>`, with no authority, which tells it from the addresses of the
 block store. Nothing below a root is reached through a symbolic link, neither when files are listed
-nor when they are read, so that no link leads out of it.
+nor when they are read, so that no link leads out of it. The server's own directory, which may lie
+below a root, is never entered.
 """
 
 import contextlib
@@ -29,6 +30,9 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking, so that a FIFO put in a file's place is refused instead of waited for.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
+Inode = tuple[int, int]
+"""Device and number of a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
@@ -52,10 +56,15 @@ def checksum_of(uri: str, size_bytes: int, mtime_us: int) -> str:
 
 
 class LocalFiles:
-    """The files under `roots`, which are URIs like `local:///srv/data`."""
+    """The files under `roots`, which are URIs like `local:///srv/data`.
 
-    def __init__(self, roots: Sequence[str]) -> None:
-        self._roots = tuple(_parts_of(root) for root in roots if root.startswith(SCHEME))
+    `own` is the server's directory: keys and the data of all repositories are in it.
+    """
+
+    def __init__(self, roots: Sequence[str], *, own: FilePath | None = None) -> None:
+        parts = (_parts_of(root) for root in roots if root.startswith(SCHEME))
+        self._roots = tuple(root for root in parts if not _is_inside(root, own))
+        self._own = None if own is None else _inode_of(own.stat())
 
     def walk(self, uri: str) -> Iterator[LocalFile]:
         """Yield the files below a directory in byte order of their paths, or the one at `uri`.
@@ -66,7 +75,7 @@ class LocalFiles:
         root, parts = self._allowed(uri)
         base = SCHEME + "/".join(parts)
         if not uri.endswith("/"):
-            descriptor = _open(root, parts, _FILE)
+            descriptor = _open(root, parts, _FILE, self._own)
             try:
                 found = os.fstat(descriptor)
             finally:
@@ -74,13 +83,13 @@ class LocalFiles:
             if stat.S_ISREG(found.st_mode):
                 yield LocalFile("", base, found.st_size, found.st_mtime_ns // 1_000)
                 return
-        yield from _walk(root, parts, base, "")
+        yield from _walk(root, parts, base, "", self._own)
 
     def find(self, uri: str) -> Block | None:
         """Return a file as a block, None when there is none; raise Forbidden outside the roots."""
         root, parts = self._allowed(uri)
         try:
-            descriptor = _open(root, parts, _FILE)
+            descriptor = _open(root, parts, _FILE, self._own)
         except NotFound:
             return None
         try:
@@ -97,7 +106,7 @@ class LocalFiles:
     def read(self, block: Block, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes; raise Corrupted when the file is not what it was."""
         root, parts = self._allowed(block.address)
-        descriptor = _open(root, parts, _FILE)
+        descriptor = _open(root, parts, _FILE, self._own)
         try:
             found = os.fstat(descriptor)
             mtime_us = found.st_mtime_ns // 1_000
@@ -197,8 +206,29 @@ def _parts_of(uri: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _open(root: Sequence[str], parts: Sequence[str], flags: int) -> int:
-    """Open what `parts` name; links are followed in the root's own name alone."""
+def _is_inside(root: Sequence[str], own: FilePath | None) -> bool:
+    """Tell whether a root is the server's directory or lies in it."""
+    return own is not None and FilePath("/", *root).resolve().is_relative_to(own.resolve())
+
+
+def _inode_of(status: os.stat_result) -> Inode:
+    return status.st_dev, status.st_ino
+
+
+def _open(root: Sequence[str], parts: Sequence[str], flags: int, own: Inode | None) -> int:
+    """Open what `parts` name; links are followed in the root's own name alone.
+
+    Raises Forbidden at the directory `own`, by whatever name it was reached.
+    """
+
+    def checked(descriptor: int) -> int:
+        if _inode_of(os.fstat(descriptor)) == own:
+            os.close(descriptor)
+            raise Forbidden(
+                Kind.IMPORT_SOURCE, f"{'/' + '/'.join(parts)!r} leads to the server's own data"
+            )
+        return descriptor
+
     below = parts[len(root) :]
     path = "/" + "/".join(root)
     try:
@@ -206,8 +236,8 @@ def _open(root: Sequence[str], parts: Sequence[str], flags: int) -> int:
             return os.open(path, flags & ~os.O_NOFOLLOW)
         directory = os.open(path, _DIRECTORY & ~os.O_NOFOLLOW)
         for part in below[:-1]:
-            directory = _step(directory, part, _DIRECTORY)
-        return _step(directory, below[-1], flags)
+            directory = checked(_step(directory, part, _DIRECTORY))
+        return checked(_step(directory, below[-1], flags))
     except FileNotFoundError as error:
         raise NotFound(Kind.BLOCK_NOT_FOUND, f"no file {'/' + '/'.join(parts)!r}") from error
     except OSError as error:
@@ -229,12 +259,12 @@ def _step(directory: int, name: str, flags: int) -> int:
 
 
 def _walk(
-    root: Sequence[str], parts: Sequence[str], base: str, relative: str
+    root: Sequence[str], parts: Sequence[str], base: str, relative: str, own: Inode | None
 ) -> Iterator[LocalFile]:
     """Yield regular files of a directory and those below, in byte order of whole paths."""
     if len(relative.encode(errors="surrogateescape")) > limits.PATH_BYTES_MAX:
         raise InvalidInput(Kind.IMPORT_SOURCE, f"a directory lies too deep: {relative[:80]!r}...")
-    descriptor = _open(root, parts, _DIRECTORY)
+    descriptor = _open(root, parts, _DIRECTORY, own)
     found: list[tuple[str, os.stat_result]] = []
     try:
         with os.scandir(descriptor) as entries:
@@ -254,7 +284,7 @@ def _walk(
                 Kind.IMPORT_SOURCE, f"{path!r} is a symbolic link; imports do not follow links"
             )
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk(root, [*parts, name], f"{base}/{name}", f"{path}/")
+            yield from _walk(root, [*parts, name], f"{base}/{name}", f"{path}/", own)
         elif stat.S_ISREG(status.st_mode):
             mtime_us = status.st_mtime_ns // 1_000
             yield LocalFile(path, f"{base}/{name}", status.st_size, mtime_us)

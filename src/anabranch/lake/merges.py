@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from anabranch.kernel import limits
 from anabranch.kernel.commits import Commit, new_commit
-from anabranch.kernel.entries import Metadata, decode_entry
+from anabranch.kernel.entries import Metadata
 from anabranch.kernel.errors import Conflict, Forbidden, InvalidInput, Kind
 from anabranch.kernel.graph import merge_base
 from anabranch.kernel.ids import BranchId, MetarangeId, Ref, RepositoryId
@@ -13,7 +13,7 @@ from anabranch.kernel.pages import Page
 from anabranch.lake.commits import Commits
 from anabranch.lake.committed import Committed
 from anabranch.lake.comparing import Strategy
-from anabranch.lake.diffs import change_between
+from anabranch.lake.diffs import refuse_dirty
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.rows import conflicts_of
 from anabranch.lake.staging import Plan, Staging
@@ -239,13 +239,7 @@ class Merges:
 
     def refuse_dirty(self, state: BranchState) -> None:
         """Refuse when a staged row differs from the head by identity (docs/protocol.md 2.8)."""
-        namespace = state.repository.namespace
-        for paths, values in self._staging.rows(state.sealed_tokens):
-            names = [path.decode() for path in paths]
-            head = self._committed.get_many(namespace, state.record.metarange, names)
-            for path, value, old in zip(names, values, head, strict=True):
-                if change_between(path, old, decode_entry(value)) is not None:
-                    raise Conflict(Kind.DIRTY_BRANCH, "uncommitted changes (dirty branch)")
+        refuse_dirty(self._staging, self._committed, state)
 
     def _base_of(self, repository: Repository, left: Commit, right: Commit) -> Commit:
         base = merge_base(self._commits.loader(repository), left, right)

@@ -274,6 +274,8 @@ class Objects:
                 state = self._states.fresh(target.repository.id, target.branch)
             else:
                 state = self._states.guess(target.repository.id, target.branch)
+                if state.repository.incarnation != target.repository.incarnation:
+                    state = self._states.fresh(target.repository.id, target.branch)
             is_again = True
             self._refuse_other(target, state)
             entry, more = entry_of(current)
@@ -319,17 +321,28 @@ class Objects:
         return state, entry, [condition]
 
     def _find_source(self, source: Resolved, path: Path) -> tuple[Entry, list[Condition]]:
-        if source.branch is None:
-            entry = self._committed.get(source.repository.namespace, source.metarange, path)
-            conditions = [self._resolver.unexpired(source.repository, source.commit_id)]
-        else:
-            state, entry, conditions = self._find_at(
-                source.repository.id, source.branch, path, source.is_staging_only
-            )
-            conditions.append(_is_still(state))
+        entry, conditions = self._resolver.on_branch(
+            source,
+            lambda branch: self._staged_source(source, branch, path),
+            lambda fixed: self._committed_source(fixed, path),
+        )
         if entry is None:
             raise NotFound(Kind.OBJECT_NOT_FOUND, f"no object {path!r}")
         return entry, conditions
+
+    def _staged_source(
+        self, source: Resolved, branch: BranchId, path: Path
+    ) -> tuple[Entry | None, list[Condition]]:
+        state, entry, conditions = self._find_at(
+            source.repository.id, branch, path, source.is_staging_only
+        )
+        return entry, [*conditions, _is_still(state)]
+
+    def _committed_source(
+        self, fixed: Resolved, path: Path
+    ) -> tuple[Entry | None, list[Condition]]:
+        entry = self._committed.get(fixed.repository.namespace, fixed.metarange, path)
+        return entry, [self._resolver.unexpired(fixed.repository, fixed.commit_id)]
 
     def _refuse_other(self, target: Target, state: BranchState) -> None:
         """Refuse to write bytes placed for one repository into another of the same name."""

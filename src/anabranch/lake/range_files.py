@@ -4,7 +4,7 @@ import hashlib
 from typing import Protocol
 
 from anabranch.kernel import limits
-from anabranch.kernel.errors import Corrupted, Kind, NotFound
+from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.kernel.ids import Namespace
 from anabranch.storage.blocks.base import BlockStore
 from anabranch.storage.kv.base import Write
@@ -14,7 +14,7 @@ class RangeFiles(Protocol):
     """Files named by 64 hex digits in a namespace. Both methods may block; any thread may call."""
 
     def read(self, namespace: Namespace, name: str) -> bytes:
-        """Return a file; raise NotFound(RANGE_NOT_FOUND)."""
+        """Return a file; raise Corrupted(RANGE_LOST) when it is gone: only commits name files."""
         ...
 
     def write(self, namespace: Namespace, name: str, data: bytes) -> tuple[Write, ...]:
@@ -33,10 +33,10 @@ class BlockRangeFiles:
         self._bytes_max = bytes_max
 
     def read(self, namespace: Namespace, name: str) -> bytes:
-        """Return a file; raise NotFound(RANGE_NOT_FOUND)."""
+        """Return a file; raise Corrupted(RANGE_LOST) when it is gone: only commits name files."""
         block = self._blocks.find(_address(namespace, name))
         if block is None:
-            raise NotFound(Kind.RANGE_NOT_FOUND, f"no range or metarange {name} in {namespace}")
+            raise Corrupted(Kind.RANGE_LOST, f"range or metarange {name} in {namespace} is gone")
         if block.size_bytes > self._bytes_max:
             raise Corrupted(Kind.RANGE_CHECKSUM, f"range {name} has {block.size_bytes} bytes")
         return self._blocks.read(block, 0, block.size_bytes)

@@ -89,7 +89,7 @@ class RangeStore:
         self._pool.shutdown()
 
     def metarange(self, namespace: Namespace, metarange_id: MetarangeId) -> Metarange:
-        """Return a metarange; raise NotFound(RANGE_NOT_FOUND) or Corrupted."""
+        """Return a metarange; raise Corrupted when it is lost or damaged."""
         if not metarange_id:
             return EMPTY_METARANGE
         found = self._metaranges.find(metarange_id)
@@ -100,7 +100,7 @@ class RangeStore:
         return found
 
     def range(self, namespace: Namespace, range_id: RangeId) -> Entries:
-        """Return a range's rows; raise NotFound(RANGE_NOT_FOUND) or Corrupted."""
+        """Return a range's rows; raise Corrupted when it is lost or damaged."""
         found = self._ranges.find(range_id)
         if found is None:
             found = codec.decode_range(range_id, self._files.read(namespace, range_id))

@@ -43,7 +43,7 @@ from anabranch.storage.kv.base import (
 FIRST_MESSAGE = "Repository created"
 DUMMY = "dummy"
 _DUMMY_TEXT = b"Anabranch wrote this file to prove that it may write here. Keep it...\n"
-_BRANCHES_PORTION = 200  # each may drop SEALED_TOKENS_MAX + 1 tokens in the same transaction
+_BRANCHES_PORTION = 200  # fewer in one transaction when they have many sealed tokens
 _RETIRED_PORTION = 100
 
 
@@ -288,14 +288,18 @@ class Repositories:
             if not rows:
                 break
             now = records.encode_record(self._kv.now_us())
-            # Each record as read: a token sealed meanwhile would be left behind otherwise.
-            conditions = [is_version(row.key, row.version) for row in rows]
-            writes = [delete(row.key) for row in rows]
+            conditions: builtins.list[Condition] = []
+            writes: builtins.list[Write] = []
             for row in rows:
                 tokens = records.decode_branch(row.value).tokens
+                if writes and len(writes) + 1 + len(tokens) > limits.KV_WRITES_MAX:
+                    break
+                # The record as read: a token sealed meanwhile would be left behind otherwise.
+                conditions.append(is_version(row.key, row.version))
+                writes.append(delete(row.key))
                 writes += [put(keyspace.dropped(token), now) for token in tokens]
             done = self._writer.submit_once(Prepared(conditions, writes, lambda _verdict: True))
-            handled += len(rows) if done else 0
+            handled += len(conditions) if done else 0
         self._release_name(repository_id, incarnation)
         return handled
 

@@ -101,7 +101,9 @@ class Resolver:
         except NotFound as error:
             if error.kind is not Kind.BRANCH_NOT_FOUND or resolved.is_staging_only:
                 raise
-            return committed(self.resolve(resolved.repository.id, Ref(resolved.branch)))
+            found = self.resolve(resolved.repository.id, Ref(resolved.branch))
+            # Made again in between, perhaps: its staging takes part like any branch's.
+            return committed(found) if found.branch is None else staged(found.branch)
 
     def _find_branch(self, repository_id: RepositoryId, name: str) -> Resolved | None:
         try:

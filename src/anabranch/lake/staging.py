@@ -14,11 +14,11 @@ import pyarrow as pa
 from anabranch.kernel import limits
 from anabranch.kernel.clock import IdSource
 from anabranch.kernel.commits import Commit
-from anabranch.kernel.errors import Conflict, Kind
+from anabranch.kernel.errors import Conflict, Gone, Kind
 from anabranch.kernel.ids import BranchId, RepositoryId, Token
 from anabranch.lake import keyspace, records
 from anabranch.lake.states import States
-from anabranch.lake.values import BranchRecord, BranchState, Sealed
+from anabranch.lake.values import BranchRecord, BranchState, Repository, Sealed
 from anabranch.native import ranges as native
 from anabranch.storage.kv.base import (
     Condition,
@@ -29,6 +29,7 @@ from anabranch.storage.kv.base import (
     Write,
     Writer,
     delete,
+    is_absent,
     is_version,
     put,
     scan_prefix,
@@ -141,15 +142,32 @@ class Staging:
             kept = {one.token for one in plan.keeps}
             gone = [one.token for one in built_on.record.sealed if one.token not in kept]
             writes = [*index_writes, *plan.writes, *(self._dropping(token) for token in gone)]
+            conditions = list(plan.conditions)
             if plan.head is not None and not plan.is_known:
-                key = keyspace.commit(state.repository.incarnation, plan.head.id)
-                writes.append(put(key, records.encode_commit_record(plan.head)))
-            prepared = self._moving(state, moved, plan.conditions, writes)
+                condition, made = self._recording(state.repository, plan.head)
+                conditions.append(condition)
+                writes += made
+            prepared = self._moving(state, moved, conditions, writes)
             if self._writer.submit_once(prepared) is not None:
                 return True
             if not self._hold(plan.conditions):
                 return False
         return False
+
+    def _recording(
+        self, repository: Repository, commit: Commit
+    ) -> tuple[Condition, Sequence[Write]]:
+        """Return what makes a commit's record; an equal commit's record stays as it is.
+
+        Its data may have expired since, which is never taken back: raises Gone.
+        """
+        key = keyspace.commit(repository.incarnation, commit.id)
+        row = self._kv.read([key]).values[0]
+        if row is None:
+            return is_absent(key), [put(key, records.encode_commit_record(commit))]
+        if records.decode_commit_record(commit.id, row.value)[1]:
+            raise Gone(Kind.EXPIRED, f"an equal commit was made, and its data expired: {commit.id}")
+        return is_version(key, row.version), ()
 
     def write_portions(self, writes: Sequence[Write]) -> None:
         """Write unconditional rows ahead of a transaction, so that it stays within its limit."""
@@ -185,14 +203,10 @@ class Staging:
                 return
             start_path = start
 
-    def batch(self, tokens: Sequence[Token]) -> pa.RecordBatch:
-        """Return all rows of sealed tokens as one Arrow batch with `is_tombstone`."""
-        paths: list[bytes] = []
-        values: list[bytes] = []
-        for more_paths, more_values in self.rows(tokens):
-            paths += more_paths
-            values += more_values
-        return native.staging_batch(paths, values)
+    def batches(self, tokens: Sequence[Token]) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of sealed tokens as bounded Arrow batches with `is_tombstone`."""
+        for paths, values in self.rows(tokens):
+            yield native.staging_batch(paths, values)
 
     def sweep_dropped(self, *, now_us: int, amount: int = limits.KV_WRITES_MAX) -> int:
         """Delete rows of tokens dropped long enough ago; return how many keys were handled.
@@ -242,14 +256,16 @@ class Staging:
         self, tokens: Sequence[Token], prefix: bytes, start: bytes
     ) -> tuple[list[bytes], list[bytes], bytes | None]:
         scans = []
+        # Of all tokens together no more than one scan may hold.
+        count = max(limits.SCAN_ROWS_MAX // max(len(tokens), 1), 1)
         for token in tokens:
-            whole = scan_prefix(keyspace.staging(token) + prefix, limit=limits.SCAN_ROWS_MAX)
+            whole = scan_prefix(keyspace.staging(token) + prefix, limit=count)
             scans.append(whole._replace(start=keyspace.staging(token) + start))
         found = self._kv.read((), scans).scans
         ends = [
             keyspace.staged_path(token, rows[-1].key)
             for token, rows in zip(tokens, found, strict=True)
-            if len(rows) == limits.SCAN_ROWS_MAX
+            if len(rows) == count
         ]
         end = min(ends) if ends else None
         if len(tokens) == 1:

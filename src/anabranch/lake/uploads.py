@@ -38,7 +38,7 @@ from anabranch.lake.upload_records import (
     upload_over,
 )
 from anabranch.lake.values import Repository, Stat, Target, relative_address
-from anabranch.storage.blocks.base import BlockStore, split_address
+from anabranch.storage.blocks.base import BlockStore, Extent, split_address
 from anabranch.storage.kv.base import (
     Condition,
     KVStore,
@@ -302,6 +302,21 @@ class Uploads:
             decode_part(int(row.key[len(base) :]), row.value, row.version) for row in rows[:amount]
         )
         return parts, parts[-1].number if len(rows) > amount else None
+
+    def extents_after(
+        self, after: bytes, *, amount: int = _SWEEP_PORTION
+    ) -> tuple[builtins.list[Extent], bytes | None]:
+        """Return where some parts of all uploads are, and the `after` of the next. For jobs.
+
+        Begins with no bytes; ends with None.
+        """
+        scan = scan_prefix(keyspace.UPLOAD_PARTS, after=after, limit=amount)
+        rows = self._kv.read((), [scan]).scans[0]
+        extents: builtins.list[Extent] = []
+        for row in rows:
+            number = int(row.key.rpartition(b"/")[2])
+            extents += decode_part(number, row.value, row.version).extents
+        return extents, rows[-1].key[len(keyspace.UPLOAD_PARTS) :] if len(rows) == amount else None
 
     def sweep_completed(self, *, now_us: int, amount: int = _SWEEP_PORTION) -> int:
         """Forget the answers of uploads completed a day ago; return how many. For jobs."""

@@ -16,7 +16,7 @@ from anabranch.kernel.preconditions import Precondition
 from anabranch.lake.bodies import Body
 from anabranch.lake.upload_records import Part, Upload
 from anabranch.lake.values import CommonPrefix, Stat, Target
-from anabranch.storage.blocks.base import BlockStore
+from anabranch.storage.blocks.base import Block, BlockStore
 from anabranch.storage.kv.base import Prepared, Writer
 
 
@@ -96,6 +96,10 @@ class Bucket(Protocol):
 
     def stat(self, key: str) -> Stat:
         """Return the object under a key; raise NotFound."""
+        ...
+
+    def block(self, found: Stat) -> Block:
+        """Return where the bytes of an object are that was found here; raise when they are gone."""
         ...
 
     def list(self, *, prefix: str, after: str, amount: int, delimiter: str) -> KeyPage:

@@ -140,7 +140,7 @@ async def _bytes_copied(
             "The specified copy source is larger than the maximum allowable size for a copy "
             f"source: {limits.PUT_BYTES_MAX}",
         )
-    block = await call_local(source.bucket.blocks.get, found.physical_address)
+    block = await call_local(source.bucket.block, found)
     body = bucket.open_body(place)
     await call_thread(copy_bytes, source.bucket, block, 0, entry.size_bytes, body)
     kept = checksums.parse_stored(entry.checksum2)
@@ -188,7 +188,7 @@ async def upload_part_copy(call: Call) -> Response:
     _source_precondition(call).check(found.entry)
     _check_times(call, found.entry)
     offset, length = _parse_copy_range(call, found.entry)
-    block = await call_local(source.bucket.blocks.get, found.physical_address)
+    block = await call_local(source.bucket.block, found)
     body = bucket.open_part(upload)
     # The bytes are hashed as if the client had sent them and asked for the upload's checksum.
     hashed = CheckedBody(body, PLAIN, Promises(asked=upload_checksum(upload).algorithm))

@@ -79,8 +79,6 @@ CODE = {
     Kind.METADATA: "MetadataTooLarge",
     Kind.BODY: "InvalidRequest",
     Kind.REPOSITORY_NOT_FOUND: "NoSuchBucket",
-    # Nobody asks for a range by its name: a commit's metadata is lost, its objects are not absent.
-    Kind.RANGE_NOT_FOUND: "InternalError",
     Kind.UPLOAD_NOT_FOUND: "NoSuchUpload",
     Kind.REPOSITORY_EXISTS: "BucketAlreadyExists",
     Kind.REF_AMBIGUOUS: "InvalidArgument",

@@ -3,7 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from anabranch.kernel import limits
-from anabranch.kernel.errors import AlreadyExists, AnabranchError, InvalidInput, Kind, NotFound
+from anabranch.kernel.errors import (
+    AlreadyExists,
+    AnabranchError,
+    Gone,
+    InvalidInput,
+    Kind,
+    NotFound,
+)
 from anabranch.kernel.ids import (
     BranchId,
     Path,
@@ -24,7 +31,7 @@ from anabranch.lake.values import CommonPrefix, Resolved, Stat, Target
 from anabranch.s3.addressing import split_key
 from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place
 from anabranch.s3.errors import Refused
-from anabranch.storage.blocks.base import BlockStore
+from anabranch.storage.blocks.base import Block, BlockStore
 from anabranch.storage.kv.base import Prepared, Writer
 
 _MISSING_REF = frozenset((Kind.REF_NOT_FOUND, Kind.BRANCH_NOT_FOUND, Kind.REF_EXPRESSION))
@@ -63,6 +70,19 @@ class LakeBucket:
         if not path:
             raise NotFound(Kind.OBJECT_NOT_FOUND, f"no object {key!r}: a key is a ref and a path")
         return self._lake.objects.stat(resolved, parse_path(path))
+
+    def block(self, found: Stat) -> Block:
+        """Return where the bytes of an object are; raise Gone when they are no more.
+
+        The entry is there, so that the key is not absent: retention removed its bytes
+        (docs/protocol.md 4.3), or an imported file is gone.
+        """
+        try:
+            return self._lake.objects.block(found)
+        except NotFound as error:
+            if error.kind is not Kind.BLOCK_NOT_FOUND:
+                raise
+            raise Gone(error.kind, error.message) from error
 
     def _resolve(self, key: str) -> tuple[Resolved, str]:
         """Return what the ref in front of a key stands for, and the rest of the key."""

@@ -53,9 +53,10 @@ async def _page(call: Call, after: str, amount: int) -> KeyPage:
     if amount == 0:
         await call_local(bucket.require)
         return KeyPage("", (), None)
-    # Long pages hold the loop for milliseconds; they go to a thread.
-    run = call_local if amount <= limits.INLINE_SCAN_ROWS_MAX else call_thread
-    return await run(bucket.list, prefix=prefix, after=after, amount=amount, delimiter=delimiter)
+    # A short page too may walk over many tombstones before it finds anything.
+    return await call_thread(
+        bucket.list, prefix=prefix, after=after, amount=amount, delimiter=delimiter
+    )
 
 
 async def _list_v2(call: Call) -> Response:

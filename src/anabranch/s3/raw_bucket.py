@@ -68,6 +68,10 @@ class RawBucket:
             raise NotFound(Kind.OBJECT_NOT_FOUND, f"no object {key!r}")
         return _stat(block, key)
 
+    def block(self, found: Stat) -> Block:
+        """Return where the bytes of an object are; raise NotFound when it was deleted since."""
+        return self._lake.blocks.get(found.physical_address)
+
     def list(self, *, prefix: str, after: str, amount: int, delimiter: str) -> KeyPage:
         """Return one page of keys; with a delimiter, common prefixes are passed over by seeks."""
         self.require()

@@ -36,7 +36,7 @@ async def get_object(call: Call) -> Response:
     found = await call_local(bucket.stat, call.key)
     check_conditions(call, found.entry)
     span = _span(call, found.entry)
-    block = await call_local(bucket.blocks.get, found.physical_address)
+    block = await call_local(bucket.block, found)
     offset, length = span if span is not None else (0, found.entry.size_bytes)
     headers = object_headers(call, found, span)
     body = await body_of(bucket.blocks, block, offset, length)
