@@ -3,11 +3,13 @@
 use pyo3::prelude::*;
 
 mod ranges;
+mod sketch;
 mod wire;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     ranges::register(module)?;
+    sketch::register(module)?;
     wire::register(module)?;
     Ok(())
 }

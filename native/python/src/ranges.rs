@@ -18,7 +18,7 @@ fn refused(error: Invalid) -> PyErr {
     PyValueError::new_err(error.0)
 }
 
-fn import(object: &Bound<'_, PyAny>) -> PyResult<ArrayData> {
+pub(crate) fn import(object: &Bound<'_, PyAny>) -> PyResult<ArrayData> {
     let capsules = object.call_method0("__arrow_c_array__")?;
     let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) = capsules.extract()?;
     let schema = schema
@@ -43,7 +43,7 @@ fn export<'py>(py: Python<'py>, data: &ArrayData) -> PyResult<Bound<'py, PyTuple
 
 /// A result in Arrow's C data interface: `pyarrow.record_batch` or `pyarrow.array` take it.
 #[pyclass(frozen, module = "anabranch._native")]
-struct Columns(ArrayData);
+pub(crate) struct Columns(pub(crate) ArrayData);
 
 #[pymethods]
 impl Columns {

@@ -1,0 +1,277 @@
+//! Aggregate functions over one state: a `Sketch` in DuckDB's memory.
+//!
+//! DuckDB may move a state byte by byte, combine or finalize it more than once (windows do), and
+//! call the destructor on success and on failure; so `combine` and `finalize` leave their source
+//! as it was.
+
+use std::ffi::CStr;
+
+use anabranch_sketch::hash::{date_bytes, datetime_bytes, hash};
+use anabranch_sketch::state::{Sketch, fetch};
+
+use crate::Outcome;
+use crate::api::{Api, Handle, StateFinalize, StateUpdate, types};
+use crate::scalars::require_memory;
+use crate::vectors::{Bytes, Input, Output, guarded};
+
+unsafe extern "C" fn size(_info: Handle) -> u64 {
+    size_of::<Sketch>() as u64
+}
+
+unsafe extern "C" fn init(_info: Handle, state: Handle) {
+    // SAFETY: the memory is as large as `size` said, aligned to eight, and holds nothing yet.
+    unsafe { state.cast::<Sketch>().write(Sketch::new()) };
+}
+
+unsafe extern "C" fn destroy(states: *const Handle, count: u64) {
+    for place in 0..count as usize {
+        // SAFETY: each state went through `init`; an empty one in its place owns nothing.
+        unsafe {
+            let state = (*states.add(place)).cast::<Sketch>();
+            drop(state.replace(Sketch::new()));
+        }
+    }
+}
+
+unsafe extern "C" fn combine(
+    info: Handle,
+    sources: *const Handle,
+    targets: *const Handle,
+    count: u64,
+) {
+    // SAFETY: sources and targets are different initialised states.
+    unsafe {
+        guarded(info, Api::get().aggregate_set_error, || {
+            for place in 0..count as usize {
+                let source = (*sources.add(place)).cast::<Sketch>();
+                let target = (*targets.add(place)).cast::<Sketch>();
+                if source != target {
+                    (*target).merge(&*source);
+                }
+            }
+            require_memory()
+        });
+    }
+}
+
+unsafe extern "C" fn finalize_count(
+    info: Handle,
+    states: *const Handle,
+    result: Handle,
+    count: u64,
+    offset: u64,
+) {
+    // SAFETY: `result` is BIGINT and has rows for all states from `offset` on.
+    unsafe {
+        guarded(info, Api::get().aggregate_set_error, || {
+            let output = Output::new(result);
+            for place in 0..count as usize {
+                let state = &*(*states.add(place)).cast::<Sketch>();
+                output.set_count(offset as usize + place, state.estimate());
+            }
+            Ok(())
+        });
+    }
+}
+
+unsafe extern "C" fn finalize_sketch(
+    info: Handle,
+    states: *const Handle,
+    result: Handle,
+    count: u64,
+    offset: u64,
+) {
+    // SAFETY: `result` is BLOB and has rows for all states from `offset` on.
+    unsafe {
+        guarded(info, Api::get().aggregate_set_error, || {
+            let output = Output::new(result);
+            let mut bytes = Vec::new();
+            for place in 0..count as usize {
+                let state = &*(*states.add(place)).cast::<Sketch>();
+                bytes.clear();
+                state.encode(&mut bytes);
+                output.set_bytes(offset as usize + place, &bytes);
+            }
+            Ok(())
+        });
+    }
+}
+
+unsafe extern "C" fn update_union(info: Handle, chunk: Handle, states: *const Handle) {
+    // SAFETY: the chunk has one BLOB column and a state for each row.
+    unsafe {
+        guarded(info, Api::get().aggregate_set_error, || {
+            require_memory()?;
+            let input = Input::new(chunk, 0);
+            for row in 0..input.rows {
+                if let Some(data) = input.get::<Bytes>(row) {
+                    let state = &mut *(*states.add(row)).cast::<Sketch>();
+                    state
+                        .merge_bytes(data.as_slice())
+                        .map_err(|error| error.to_string())?;
+                }
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Rows whose memory is asked for before the first of them is used.
+const BLOCK: usize = 32;
+
+/// Add the hash of each value's bytes; a hash of 0 is left out, as Doris does here.
+///
+/// # Safety
+/// `T` is the physical type of the column, and each row has a state.
+#[inline(always)]
+unsafe fn add<T: Copy>(
+    input: Input,
+    states: *const Handle,
+    hash: impl Fn(&T) -> anabranch_sketch::Result<u64>,
+) -> Outcome {
+    let mut hashes = [0; BLOCK];
+    for start in (0..input.rows).step_by(BLOCK) {
+        let rows = BLOCK.min(input.rows - start);
+        // SAFETY: promised by the caller; all states of a chunk stay where they are.
+        unsafe {
+            let state = |place: usize| (*states.add(start + place)).cast::<Sketch>();
+            let first = state(0);
+            let mut is_one_group = true;
+            for (place, slot) in hashes[..rows].iter_mut().enumerate() {
+                is_one_group &= state(place) == first;
+                *slot = match input.get::<T>(start + place) {
+                    Some(value) => hash(&value).map_err(|error| error.to_string())?,
+                    None => 0,
+                };
+            }
+            if is_one_group {
+                (*first).update_all(&hashes[..rows]);
+                continue;
+            }
+            (0..rows).for_each(|place| fetch(state(place)));
+            for (place, hash) in hashes[..rows].iter().enumerate() {
+                (*state(place)).fetch(*hash);
+            }
+            for (place, hash) in hashes[..rows].iter().enumerate() {
+                if *hash != 0 {
+                    (*state(place)).update(*hash);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// # Safety
+/// The chunk has one column and a state for each row.
+unsafe fn update_values(chunk: Handle, states: *const Handle) -> Outcome {
+    require_memory()?;
+    // SAFETY: each branch reads the physical type of its logical type.
+    unsafe {
+        let input = Input::new(chunk, 0);
+        let (id, _, below) = input.type_of();
+        let physical = if id == types::DECIMAL { below } else { id };
+        match (physical, id) {
+            // A DECIMAL of up to nine digits has four bytes, also where two would do.
+            (types::SMALLINT, types::DECIMAL) => add(input, states, |v: &i16| {
+                Ok(hash(&i32::from(*v).to_le_bytes()))
+            }),
+            (types::BOOLEAN | types::TINYINT | types::UTINYINT, _) => {
+                add(input, states, |v: &[u8; 1]| Ok(hash(v)))
+            }
+            (types::SMALLINT | types::USMALLINT, _) => {
+                add(input, states, |v: &[u8; 2]| Ok(hash(v)))
+            }
+            (types::INTEGER | types::UINTEGER | types::FLOAT, _) => {
+                add(input, states, |v: &[u8; 4]| Ok(hash(v)))
+            }
+            (types::BIGINT | types::UBIGINT | types::DOUBLE, _) => {
+                add(input, states, |v: &[u8; 8]| Ok(hash(v)))
+            }
+            (types::HUGEINT | types::UHUGEINT, _) => add(input, states, |v: &[u8; 16]| Ok(hash(v))),
+            (types::VARCHAR, _) => add(input, states, |v: &Bytes| Ok(hash(v.as_slice()))),
+            (types::DATE, _) => add(input, states, |v: &i32| Ok(hash(&date_bytes(*v)?))),
+            (types::TIMESTAMP, _) => add(input, states, |v: &i64| Ok(hash(&datetime_bytes(*v)?))),
+            (types::SQLNULL, _) => Ok(()),
+            _ => Err("ndv takes no value of this type".to_owned()),
+        }
+    }
+}
+
+unsafe extern "C" fn update_ndv(info: Handle, chunk: Handle, states: *const Handle) {
+    // SAFETY: DuckDB calls with a chunk of one column and a state for each row.
+    unsafe {
+        guarded(info, Api::get().aggregate_set_error, || {
+            update_values(chunk, states)
+        });
+    }
+}
+
+struct Aggregate {
+    name: &'static CStr,
+    parameter: u32,
+    result: u32,
+    update: StateUpdate,
+    finalize: StateFinalize,
+}
+
+impl Aggregate {
+    /// # Safety
+    /// `connection` is an open connection.
+    unsafe fn register(&self, api: &Api, connection: Handle) -> bool {
+        // SAFETY: the function is complete when it is registered, and destroyed once.
+        unsafe {
+            let mut function = (api.create_aggregate)();
+            (api.aggregate_set_name)(function, self.name.as_ptr());
+            api.with_type(self.parameter, |logical| {
+                (api.aggregate_add_parameter)(function, logical);
+            });
+            api.with_type(self.result, |logical| {
+                (api.aggregate_set_return_type)(function, logical);
+            });
+            (api.aggregate_set_special_handling)(function);
+            let (update, finalize) = (self.update, self.finalize);
+            (api.aggregate_set_functions)(function, size, init, update, combine, finalize);
+            (api.aggregate_set_destructor)(function, destroy);
+            let state = (api.register_aggregate)(connection, function);
+            (api.destroy_aggregate)(&mut function);
+            state == crate::api::SUCCESS
+        }
+    }
+
+    const fn union(name: &'static CStr, result: u32, finalize: StateFinalize) -> Self {
+        Aggregate {
+            name,
+            parameter: types::BLOB,
+            result,
+            update: update_union,
+            finalize,
+        }
+    }
+
+    const fn values(name: &'static CStr, result: u32, finalize: StateFinalize) -> Self {
+        Aggregate {
+            name,
+            parameter: types::ANY,
+            result,
+            update: update_ndv,
+            finalize,
+        }
+    }
+}
+
+const AGGREGATES: [Aggregate; 4] = [
+    Aggregate::union(c"hll_union_agg", types::BIGINT, finalize_count),
+    Aggregate::union(c"hll_union", types::BLOB, finalize_sketch),
+    Aggregate::union(c"hll_raw_agg", types::BLOB, finalize_sketch),
+    Aggregate::values(c"ndv", types::BIGINT, finalize_count),
+];
+
+/// # Safety
+/// `connection` is an open connection.
+pub unsafe fn register(api: &Api, connection: Handle) -> bool {
+    // SAFETY: promised by the caller.
+    AGGREGATES
+        .iter()
+        .all(|aggregate| unsafe { aggregate.register(api, connection) })
+}

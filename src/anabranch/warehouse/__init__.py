@@ -1,0 +1,1 @@
+"""SQL over the lake, with no wire protocol in it."""
