@@ -93,6 +93,11 @@ def no_history(tree: Tree) -> Iterator[str]:
                 yield f"{source.path}:{line}: {found.group()!r}"
 
 
+# Parts under construction, each with its tests, that no process starts yet: docs/PLAN.md has the
+# step that joins them, and takes them off this list.
+PARTS_TO_JOIN = ("anabranch.mysql.", "anabranch.warehouse.")
+
+
 def no_dead_modules(tree: Tree) -> Iterator[str]:
     """Each module of the source is imported by another, or is where a process starts."""
     sources = {source.module: source for source in tree.files("src/", suffix=".py")}
@@ -103,7 +108,8 @@ def no_dead_modules(tree: Tree) -> Iterator[str]:
     for module, source in sources.items():
         if source.path.endswith(("/__init__.py", "/__main__.py")) or module in used:
             continue
-        yield f"{source.path}: nobody imports it"
+        if not module.startswith(PARTS_TO_JOIN):
+            yield f"{source.path}: nobody imports it"
 
 
 def entry_points(tree: Tree) -> set[str]:
