@@ -43,6 +43,7 @@ def lake_jobs(stores: Stores) -> list[Job]:
         Job("retired_repositories", lambda _: lake.repositories.sweep_retired()),
         Job("issued_addresses", _walking(lake.addresses.sweep_issued)),
         Job("imports", _walking(lake.imports.sweep_imports)),
+        Job("segments", stores.blocks.leftovers([lake.uploads.extents_after]).portion),
     ]
 
 

@@ -17,6 +17,7 @@ from anabranch.kernel.pages import Page
 from anabranch.lake import Lake
 from anabranch.storage.blocks.base import Block
 from anabranch.storage.blocks.memory import MemoryBlocks
+from anabranch.storage.kv.base import Prepared
 from anabranch.storage.kv.memory import MemoryKV
 from anabranch.storage.kv.writer import GroupWriter
 from tests.support.fakes import FakeClock, FakeIds
@@ -79,8 +80,8 @@ class Rest:
 
     def __init__(self, *, is_set_up: bool = True) -> None:
         self.clock = FakeClock(step_ns=1_000_000)
-        ids = FakeIds()
-        kv = MemoryKV(self.clock)
+        self.ids = ids = FakeIds()
+        self.kv = kv = MemoryKV(self.clock)
         self.blocks = HeldBlocks(kv, self.clock, ids)
         self.writer = GroupWriter(kv, self.blocks.flush)
         self.lake = Lake(kv, self.blocks, self.writer, clock=self.clock, ids=ids)
@@ -89,6 +90,17 @@ class Rest:
         self._runner = asyncio.Runner()
         if is_set_up:
             self.access.setup(USER, key_id=KEY_ID, secret=SECRET)
+
+    def forget_bytes(self, address: str) -> None:
+        """Let a block no longer exist, as when it is lost."""
+        conditions, writes = self.blocks.removal(self.blocks.get(address))
+        self.writer.submit(lambda: Prepared(conditions, writes, lambda _verdict: None))
+
+    def reopen(self) -> None:
+        """Forget what is cached, as a server that is started again has."""
+        self.lake.close()
+        self.lake = Lake(self.kv, self.blocks, self.writer, clock=self.clock, ids=self.ids)
+        self.api = Api(self.lake, self.access, self.clock, ServerView(version="1.2.3"))
 
     def close(self) -> None:
         """Stop all threads."""

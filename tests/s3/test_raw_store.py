@@ -2,6 +2,9 @@
 
 import pytest
 
+from anabranch.kernel.errors import NotFound
+from anabranch.s3.errors import code_of
+from anabranch.s3.raw_bucket import RawBuckets
 from tests.support.s3 import S3Kit
 
 
@@ -124,3 +127,16 @@ def test_a_bucket_is_made_once(plain: S3Kit) -> None:
     assert plain.call("HEAD", "/plain").status == 200
     assert plain.call("HEAD", "/other").status == 404
     assert plain.call("GET", "/").texts("Buckets/Bucket/Name") == ["example", "plain"]
+
+
+def test_an_object_that_goes_while_it_is_asked_for_is_absent(plain: S3Kit) -> None:
+    plain.put("/plain/a", b"x")
+    lake = plain.lake.lake
+    bucket = RawBuckets(lake, plain.clock).open("plain")
+    found = bucket.stat("a")
+    plain.forget_bytes("s3://plain/a")
+    with pytest.raises(NotFound) as raised:
+        bucket.block(found)
+    assert code_of(raised.value) == "NoSuchKey"
+    got = plain.get("/plain/a")
+    assert (got.status, got.code) == (404, "NoSuchKey")

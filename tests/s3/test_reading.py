@@ -193,3 +193,40 @@ def test_actions_that_are_not_offered_say_which(
 def test_methods_that_do_not_exist_are_not_allowed(kit: S3Kit) -> None:
     got = kit.call("PATCH", PATH)
     assert (got.status, got.code) == (405, "MethodNotAllowed")
+
+
+def test_an_object_whose_bytes_are_gone_is_410(kit: S3Kit) -> None:
+    kit.put(PATH, b"x")
+    kit.put("/example/main/empty")
+    kit.forget_bytes(kit.physical_address("example", "main", "a"))
+    got = kit.get(PATH)
+    assert (got.status, got.code) == (410, "Gone")
+    assert kit.get(PATH, range="bytes=0-0").status == 410
+    assert kit.get("/example/main/empty").status == 200
+    assert kit.get("/example/main/absent").status == 404
+    kit.lake.repository("other")
+    source = {"x-amz-copy-source": "/example/main/a"}
+    copy = kit.call("PUT", "/other/main/copy", headers=source)
+    assert (copy.status, copy.code) == (410, "Gone")
+    upload = kit.call("POST", "/other/main/copy", "uploads").text("UploadId")
+    query = f"partNumber=1&uploadId={upload}"
+    part = kit.call("PUT", "/other/main/copy", query, headers=source)
+    assert (part.status, part.code) == (410, "Gone")
+
+
+@pytest.mark.parametrize("lost", ["range", "metarange"])
+def test_lost_metadata_of_a_commit_is_an_internal_error(kit: S3Kit, lost: str) -> None:
+    """Else a reader takes it for an object that is not there."""
+    kit.put(PATH, b"x")
+    kit.put("/example/main/c", b"x")
+    kit.lake.commit()
+    commits = [commit.metarange for commit in kit.commits("example", "main")]
+    names = [one for one in kit.blocks("example") if "/_lakefs/" in one]
+    for address in names:
+        if (address.rpartition("/")[2] in commits) == (lost == "metarange"):
+            kit.forget_bytes(address)
+    kit.reopen()
+    for path in (PATH, "/example/main/b"):
+        got = kit.get(path)
+        assert (got.status, got.code) == (500, "InternalError"), path
+    assert kit.call("GET", "/example", "list-type=2&prefix=main%2F").status == 500

@@ -7,6 +7,7 @@ whichever step was the last.
 import contextlib
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -90,7 +91,8 @@ def run_script(directory: Path, kv: KVStore, faults: Faults, **options: bool) ->
         assert faults.has_crashed, "only a crash may fail this script"
     finally:
         if stores is not None:
-            stores.close()
+            with contextlib.suppress(Crashed):
+                stores.close()
     return done
 
 
@@ -336,3 +338,36 @@ def test_steps_are_numbered_and_planned() -> None:
     fails(lambda: write(kv, put(b"c", b"")), Crashed)
     assert faults.count() == 3
     assert get(kv, b"c") is None
+
+
+@pytest.mark.parametrize("step", ["rename", "sync directory"])
+def test_a_spare_segment_that_cannot_be_taken_into_use_is_given_up(
+    tmp_path: Path, step: str
+) -> None:
+    faults = Faults()
+    blocks = LocalBlocks(
+        tmp_path / "blocks",
+        MemoryKV(),
+        FakeClock(),
+        FakeIds(),
+        disk=FaultyDisk(faults),
+        segment_bytes=limits.SMALL_OBJECT_BYTES_MAX,
+    )
+    blocks.flush(blocks.put("s3://b/first", b"data", etag="e").windows)
+    lost: list[bool] = []
+    lost_at: list[int] = []
+    # The spare one is taken by the first object that comes after it is ready.
+    while "rename" not in faults.steps:
+        is_being_made = any(thread.name == "segments" for thread in threading.enumerate())
+        if not is_being_made and not lost_at:
+            faults.fail_next(step, disk_broken())
+            lost_at.append(len(lost))
+        placed = blocks.put("s3://b/next", b"data", etag="e")
+        blocks.flush(placed.windows)
+        lost.append(placed.is_lost)
+    assert [number for number, is_lost in enumerate(lost) if is_lost] == lost_at
+    again = blocks.put("s3://b/next", b"data", etag="e")
+    blocks.flush(again.windows)
+    assert not again.is_lost
+    assert blocks.read(again.block, 0, 4) == b"data"
+    blocks.close()

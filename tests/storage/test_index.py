@@ -111,3 +111,24 @@ def test_buckets_are_read_in_portions(count: int) -> None:
         kv.apply((Request(*index.bucket_creation(kv, name, 1)),))
     kv.apply((Request((), (put(b"blocks/c", b""), put(b"blocks/buckes", b""))),))
     assert index.list_buckets(kv, 2) == names
+
+
+@pytest.mark.parametrize("amount", [1, 2, 3, 4, 100])
+def test_all_extents_are_gone_through_in_portions(amount: int) -> None:
+    kv = MemoryKV()
+    blocks = [
+        Block(f"s3://{name}", 1, "e", 0, tuple(Extent(file, 0, 1) for file in files))
+        for name, files in [("a/1", "x"), ("a/2", ""), ("a/3", "yz"), ("b/1", "x")]
+    ]
+    kv.apply(
+        [
+            Request((), [*index.object_writes(block), put(b"blocks/bucket/a", b"?")])
+            for block in blocks
+        ]
+    )
+    found: list[Extent] = []
+    after: bytes | None = b""
+    while after is not None:
+        extents, after = index.extents_after(kv, after, amount)
+        found += extents
+    assert [extent.file for extent in found] == ["x", "y", "z", "x"]

@@ -286,6 +286,11 @@ class FaultyDisk(Disk):
         self._faults.step("truncate")
         super().truncate(descriptor, size_bytes)
 
+    def protect(self, descriptor: int) -> None:
+        """Mark a file."""
+        self._faults.step("protect")
+        super().protect(descriptor)
+
     def unlink(self, path: Path) -> None:
         """Remove a name."""
         self._faults.step("unlink")

@@ -13,11 +13,14 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from anabranch.edge.http import Request, Response
+from anabranch.kernel.commits import Commit
 from anabranch.kernel.ids import BranchId, Namespace, Path, Ref, RepositoryId, TagId
+from anabranch.lake import Lake
 from anabranch.s3.app import Gateway
 from anabranch.s3.bucket import BucketSource
 from anabranch.s3.lake_bucket import LakeBuckets
 from anabranch.s3.raw_bucket import RawBuckets
+from anabranch.storage.kv.base import Request as KVRequest
 from tests.support.builders import REPO, LakeKit
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
@@ -174,6 +177,24 @@ class S3Kit:
         """Return the addresses of all objects in a bucket of the block store."""
         page = self.lake.blocks.list(bucket, prefix="", after="", amount=1_000)
         return [block.address for block in page.items]
+
+    def commits(self, repository: str, ref: str) -> Sequence[Commit]:
+        """Return the newest commits of a ref."""
+        page = self.lake.lake.commits.log(RepositoryId(repository), Ref(ref), amount=100)
+        return page.items
+
+    def forget_bytes(self, address: str) -> None:
+        """Let a block no longer exist, as when it is lost or its data has expired."""
+        conditions, writes = self.lake.blocks.removal(self.lake.blocks.get(address))
+        (verdict,) = self.lake.kv.apply([KVRequest(conditions, writes)])
+        assert verdict.is_accepted
+
+    def reopen(self) -> None:
+        """Forget what is cached, as a server that is started again has."""
+        kit = self.lake
+        kit.lake.close()
+        kit.lake = Lake(kit.kv, kit.blocks, kit.writer, clock=kit.clock, ids=kit.ids)
+        self.use(LakeBuckets(kit.lake))
 
     def send(self, sent: Sent) -> Answer:
         """Send a request as it is."""

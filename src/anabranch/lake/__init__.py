@@ -53,32 +53,26 @@ class Lake:
         self.writer = writer
         self.clock = clock
         self.ids = ids
-        self.states = States(kv)
+        states = self.states = States(kv)
         self.committed = Committed(RangeStore(BlockRangeFiles(blocks)))
-        self.resolve = Resolver(kv, self.states)
-        self.staging = Staging(kv, writer, self.states, ids)
+        self.resolve = Resolver(kv, states)
+        self.staging = Staging(kv, writer, states, ids)
         self.bodies = Bodies(blocks, ids)
-        self.repositories = Repositories(kv, writer, blocks, self.states, clock, ids)
-        self.branches = Branches(
-            kv, writer, self.states, self.resolve, self.staging, self.committed
-        )
-        self.tags = Tags(kv, writer, self.states, self.resolve)
-        self.commits = Commits(kv, self.states, self.resolve, self.staging, self.committed)
-        self.diffs = Diffs(self.states, self.resolve, self.committed, self.commits)
-        self.merges = Merges(
-            kv, self.states, self.resolve, self.staging, self.committed, self.commits
-        )
-        self.objects = Objects(
-            self.states, self.resolve, self.committed, blocks, self.bodies, clock
-        )
-        self.listing = Listing(self.states, self.resolve, self.committed, clock)
+        self.repositories = Repositories(kv, writer, blocks, states, clock, ids)
+        self.branches = Branches(kv, writer, states, self.resolve, self.staging, self.committed)
+        self.tags = Tags(kv, writer, states, self.resolve)
+        self.commits = Commits(kv, states, self.resolve, self.staging, self.committed)
+        self.diffs = Diffs(states, self.resolve, self.committed, self.commits)
+        self.merges = Merges(kv, states, self.resolve, self.staging, self.committed, self.commits)
+        self.objects = Objects(states, self.resolve, self.committed, blocks, self.bodies, clock)
+        self.listing = Listing(states, self.resolve, self.committed, clock)
         self.addresses = Addresses(kv, writer, blocks, self.bodies, self.objects, clock)
         self.uploads = Uploads(
             kv,
             writer,
             blocks,
             self.bodies,
-            self.states,
+            states,
             self.objects,
             self.addresses,
             clock,
@@ -87,7 +81,7 @@ class Lake:
         self.imports = Imports(
             kv,
             writer,
-            self.states,
+            states,
             self.resolve,
             self.staging,
             self.committed,

@@ -61,6 +61,10 @@ class Disk:
         """Cut a file off."""
         os.ftruncate(descriptor, size_bytes)
 
+    def protect(self, descriptor: int) -> None:
+        """Mark a file as one that nobody will write to again; who has it open still can."""
+        os.fchmod(descriptor, 0o400)
+
     def unlink(self, path: Path) -> None:
         """Remove a name, or find it gone."""
         path.unlink(missing_ok=True)

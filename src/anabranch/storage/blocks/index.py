@@ -31,6 +31,7 @@ from anabranch.storage.kv.base import (
     is_version,
     key_after_prefix,
     put,
+    scan_prefix,
 )
 
 PREFIX = b"blocks/"
@@ -141,6 +142,16 @@ def list_blocks(kv: KVStore, bucket: str, *, prefix: str, after: str, amount: in
     if len(rows) <= amount:
         return Page(blocks, None)
     return Page(blocks, split_address(blocks[-1].address)[1])
+
+
+def extents_after(kv: KVStore, after: bytes, amount: int) -> tuple[list[Extent], bytes | None]:
+    """Return the extents of up to `amount` objects, whose keys follow `after`, and the next one.
+
+    Begins with no bytes; ends with None.
+    """
+    rows = kv.read((), (scan_prefix(_OBJECTS, after=after, limit=amount),)).scans[0]
+    extents = [extent for row in rows for extent in _block_of(row).extents]
+    return extents, rows[-1].key[len(_OBJECTS) :] if len(rows) == amount else None
 
 
 def list_buckets(kv: KVStore, portion: int) -> list[str]:

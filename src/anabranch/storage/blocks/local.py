@@ -3,6 +3,7 @@
     files/<2 hex digits>/<32 hex digits>         one object, or one part of a multipart object
     files/<2 hex digits>/<32 hex digits>.part    being written; of no use after a crash
     segments/<32 hex digits>                     small objects of one process, one behind the other
+    segments/<32 hex digits>.spare               the next one of a process, not in use yet
     copies/<32 hex digits>                       bytes copied out for readers by path; a cache
 
 No name comes from a user: what a path means is the index's matter, in the KV store.
@@ -27,6 +28,7 @@ from anabranch.storage.blocks import index
 from anabranch.storage.blocks.base import Block, Extent, Placed
 from anabranch.storage.blocks.copies import Copies
 from anabranch.storage.blocks.files import Descriptor, OpenFiles
+from anabranch.storage.blocks.leftovers import Leftovers, Look
 from anabranch.storage.blocks.segments import NAME_PREFIX, Segments, SegmentWindow
 from anabranch.storage.disk import Disk
 from anabranch.storage.kv.base import Condition, KVStore, Window, Write
@@ -36,7 +38,7 @@ _EARLY_SYNC_THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file of the store as extents name it; one still being written ends in `.part`."""
+    """A file of the store as extents name it; `.part` and `.spare` end what none can name yet."""
 
     name: str
     size_bytes: int
@@ -85,6 +87,9 @@ class LocalBlocks:
             prepares=prepares_segments,
         )
         self._copies = Copies(directory / "copies", clock, ids, self._disk)
+        # What is in the way of nothing must not keep a store from being opened.
+        with contextlib.suppress(OSError):
+            self._segments.remove_spares()
 
     @property
     def is_local(self) -> bool:
@@ -250,6 +255,15 @@ class LocalBlocks:
         moved_block = dataclasses.replace(block, extents=tuple(extents), version=0)
         conditions, _ = index.object_removal(block)
         return conditions, Placed(moved_block, index.object_writes(moved_block), tuple(windows))
+
+    def leftovers(self, looks: Sequence[Look]) -> Leftovers:
+        """Return the sweep of what killed processes left in segments.
+
+        `looks` go through the extents that records outside of the index refer to. They come before
+        the index: bytes move from such a record into the index, never back.
+        """
+        looks = [*looks, lambda after: index.extents_after(self._kv, after, limits.LEFTOVERS_ROWS)]
+        return Leftovers(self._segments, self._disk, looks)
 
     def walk_files(self) -> Iterator[StoredFile]:
         """Yield every file of the store in no order, those of other processes included."""

@@ -3,13 +3,17 @@
 A process appends only to segments it made; their names are random, so no other process ever makes
 the same one. A place is *reserved* first and written later, by the process's one writer. A segment
 whose write or fsync failed is abandoned: what was reserved in it and is not yet durable has lost
-its place. What a dead process left is never touched again.
+its place. What a dead process left is never written to again.
 
-A process holds a lock on each segment it may still write to, so that nobody removes a file whose
-bytes are about to be acknowledged.
+A process holds a lock on each segment it may still write to, so that nobody removes or cuts a file
+whose bytes are about to be acknowledged. Who can't lock a file it has just made gives it up.
 
 A thread makes the next segment while one is in use, filled with zeros beforehand: an fsync of
-bytes written over zeros need not change the file's length or extents, which halves its time.
+bytes written over zeros need not change the file's length or extents, which halves its time. Until
+it is taken into use, by its first flush, its name ends in `.spare`: nothing refers to such a file.
+
+A segment that nobody will write to again, and that has no unwritten end to speak of, is marked as
+read-only; `leftovers` sees to those that have no such mark and no owner.
 """
 
 import contextlib
@@ -28,6 +32,8 @@ from anabranch.storage.disk import Disk
 
 NAME_PREFIX = "s"
 """Before the 32 hex digits of a segment's name, where an extent names a file."""
+SPARE_SUFFIX = ".spare"
+"""Behind them, in the name of a segment's file before it is taken into use."""
 
 _ZEROS = bytes(limits.MIB)
 
@@ -35,7 +41,15 @@ _ZEROS = bytes(limits.MIB)
 class Segment:
     """One file; its descriptor closes when no window refers to it any more."""
 
-    __slots__ = ("descriptor", "is_abandoned", "is_filled", "name", "path", "reserved_bytes")
+    __slots__ = (
+        "descriptor",
+        "is_abandoned",
+        "is_filled",
+        "is_spare",
+        "name",
+        "path",
+        "reserved_bytes",
+    )
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
@@ -43,6 +57,7 @@ class Segment:
         self.descriptor: Descriptor | None = None
         self.reserved_bytes = 0
         self.is_filled = False
+        self.is_spare = False
         self.is_abandoned = False
 
 
@@ -85,6 +100,7 @@ class Segments:
         self._segment_bytes = segment_bytes
         self._current: Segment | None = None
         self._spare: Segment | None = None
+        self._left: list[Segment] = []
         self._prepares = prepares
         self._preparation: threading.Thread | None = None
         self._is_closed = False
@@ -111,6 +127,8 @@ class Segments:
             # The first one of a process is there before its filled successor is: move on to it.
             or (self._spare is not None and not current.is_filled)
         ):
+            if not current.is_abandoned:
+                self._left.append(current)
             current = None
         if current is None:
             current, self._spare = self._spare, None
@@ -143,10 +161,35 @@ class Segments:
             for window in waiting:
                 window.is_durable = True
                 window.data = b""
+        if self._left:
+            self._protect_left()
+
+    def _protect_left(self) -> None:
+        with self._lock:
+            made = [segment for segment in self._left if segment.descriptor is not None]
+            self._left = [
+                segment
+                for segment in self._left
+                if segment.descriptor is None and not segment.is_abandoned
+            ]
+        for segment in made:
+            # Windows that still wait in it are written by the descriptor that is open.
+            self._protect(segment)
+
+    def _protect(self, segment: Segment) -> None:
+        if segment.descriptor is not None:
+            # Without the mark the segment is only looked at once more, by `leftovers`.
+            with contextlib.suppress(OSError):
+                self._disk.protect(segment.descriptor.number)
 
     def _write(self, segment: Segment, windows: list[SegmentWindow]) -> None:
         if segment.descriptor is None:
             segment.descriptor = self._create(segment.path)
+            self._disk.sync_directory(self.directory)
+        elif segment.is_spare:
+            path = self.path(segment.name)
+            self._disk.rename(segment.path, path)
+            segment.path, segment.is_spare = path, False
             self._disk.sync_directory(self.directory)
         windows.sort(key=_offset_of)
         run: list[bytes] = []
@@ -184,9 +227,22 @@ class Segments:
         self._disk.unlink(path)
         return True
 
+    def remove_spares(self) -> int:
+        """Remove segments that were made ahead by processes that are gone; return how many.
+
+        One that can't be removed stays. Raises OSError when the directory can't be read.
+        """
+        removed = 0
+        for name in os.listdir(self.directory):
+            if name.endswith(SPARE_SUFFIX):
+                with contextlib.suppress(OSError):
+                    removed += self.remove(name)
+        return removed
+
     def _prepare(self) -> None:
         name = self._ids.hex32()
-        segment = Segment(name, self.directory / name)
+        segment = Segment(name, self.directory / (name + SPARE_SUFFIX))
+        segment.is_spare = True
         try:
             segment.descriptor = self._create(segment.path)
             for offset in range(0, self._segment_bytes, len(_ZEROS)):
@@ -196,7 +252,6 @@ class Segments:
                 self._disk.write(segment.descriptor.number, (zeros,), offset)
                 # Little by little, so that no fsync of the writer waits for all of them.
                 self._disk.sync(segment.descriptor.number)
-            self._disk.sync_directory(self.directory)
         except OSError:
             # Not worth an error: a segment can be made without it. The next one tries again.
             self._remove(segment)
@@ -225,9 +280,16 @@ class Segments:
             preparation.join()
         if spare is not None:
             self._remove(spare)
-        if current is not None and current.is_filled and current.descriptor is not None:
-            with contextlib.suppress(OSError):
+        self._protect_left()
+        if current is None or current.descriptor is None:
+            return
+        if current.is_spare:
+            self._remove(current)
+            return
+        with contextlib.suppress(OSError):
+            if current.is_filled:
                 self._disk.truncate(current.descriptor.number, current.reserved_bytes)
+            self._disk.protect(current.descriptor.number)
 
     def _remove(self, segment: Segment) -> None:
         with contextlib.suppress(OSError):
