@@ -1,9 +1,14 @@
 //! Binding of `anabranch_wire`.
 
 use anabranch_wire::crc::{self, Crc};
+use anabranch_wire::rows;
+use arrow_array::{ArrayRef, make_array};
+use arrow_data::ArrayData;
+use arrow_schema::DataType;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 /// From this many bytes on, other Python threads run while we count.
 const DETACH_BYTES_MIN: usize = 16 * 1024;
@@ -41,8 +46,39 @@ fn crc_combine(name: &str, first: u64, second: u64, second_bytes: u64) -> PyResu
     Ok(crc::combine(parse(name)?, first, second, second_bytes))
 }
 
+fn children(data: &ArrayData) -> PyResult<Vec<ArrayRef>> {
+    let DataType::Struct(_) = data.data_type() else {
+        return Err(PyValueError::new_err("not a record batch"));
+    };
+    let cut = |child: &ArrayData| make_array(child.slice(data.offset(), data.len()));
+    Ok(data.child_data().iter().map(cut).collect())
+}
+
+#[pyfunction]
+fn mysql_rows<'py>(
+    py: Python<'py>,
+    batch: &Bound<'py, PyAny>,
+    digits: &[u8],
+    sequence: u8,
+    is_binary: bool,
+) -> PyResult<(Bound<'py, PyBytes>, u8)> {
+    let data = crate::ranges::import(batch)?;
+    let columns = children(&data)?;
+    if columns.len() != digits.len() {
+        return Err(PyValueError::new_err(
+            "one number of digits for each column",
+        ));
+    }
+    let rows = data.len();
+    let (bytes, next) = py
+        .detach(|| rows::encode(&columns, digits, rows, sequence, is_binary))
+        .map_err(|error| PyValueError::new_err(format!("no form for {}", error.0)))?;
+    Ok((PyBytes::new(py, &bytes), next))
+}
+
 pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(crc_update, module)?)?;
     module.add_function(wrap_pyfunction!(crc_combine, module)?)?;
+    module.add_function(wrap_pyfunction!(mysql_rows, module)?)?;
     Ok(())
 }

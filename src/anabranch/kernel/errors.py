@@ -90,6 +90,8 @@ class Kind(StrEnum):
     STORE_FAILED = "store_failed"
     BLOCK_DAMAGED = "block_damaged"
     OUTCOME_UNKNOWN = "outcome_unknown"
+    # Statements
+    SQL = "sql"
     # Not offered
     NOT_SUPPORTED = "not_supported"
 

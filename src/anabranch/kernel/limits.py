@@ -127,3 +127,48 @@ XML_DEPTH_MAX = 8  # nesting of a request's document; the deepest of S3's has 6 
 BUCKETS_PAGE_MAX = 10_000  # S3's largest page of buckets, and its page when none is asked for
 REF_SEGMENTS_MAX = 4  # of a key that may belong to its ref: each further one costs a look-up
 INLINE_KEYS_MAX = 50  # of a bulk delete judged in the event loop; more would hold it
+
+# Tables and statements
+CHAR_LENGTH_MAX = 255  # Doris's CHAR, in bytes
+VARCHAR_LENGTH_MAX = 65_533  # Doris's VARCHAR, in bytes
+TYPE_DEPTH_MAX = 9  # Doris's nesting of ARRAY, MAP and STRUCT
+TABLE_NAME_LENGTH_MAX = 64  # Doris's database and table names
+COLUMN_NAME_LENGTH_MAX = 256  # Doris's column and partition names
+LABEL_LENGTH_MAX = 128  # Doris's labels
+COLUMNS_MAX = 4_096  # MySQL's columns of a table; clients expect no more of a result
+PARTITIONS_MAX = 4_096  # Doris's default for partitions made by one statement, here of a table
+COMMENT_LENGTH_MAX = 2_048  # MySQL's longest table comment
+STATEMENT_CHARACTERS_MAX = 64 * MIB  # the largest packet a server may be set to take, as text
+STATEMENT_PARENTHESES_MAX = 1_000  # nesting skipped over: the transforms recurse into it
+
+# MySQL protocol
+MYSQL_PACKET_BYTES_MAX = 64 * MIB  # MySQL's max_allowed_packet: one statement or parameter
+MYSQL_LOGIN_BYTES_MAX = 64 * KIB  # one packet of somebody not yet known
+MYSQL_LOGIN_PACKETS_MAX = 16  # the longest login has seven
+MYSQL_LOGIN_S = 10  # MySQL's connect_timeout: from the connection to the end of the login
+MYSQL_LOGINS_MAX = 256  # connections that did not log in yet; past it the next is refused
+MYSQL_CONNECTIONS_MAX = 1_024  # Doris's qe_max_connection
+MYSQL_IDLE_S = 28_800  # MySQL's wait_timeout: a client that says nothing for so long is gone
+MYSQL_BODY_S = 600  # from a packet's first byte to its last
+MYSQL_WRITE_S = 600  # a client that reads nothing for so long is gone
+MYSQL_ATTRIBUTES_MAX = 128  # connection attributes that are kept; clients send about ten
+MYSQL_ERROR_BYTES_MAX = 16 * KIB  # an error's text; some clients read it into a fixed buffer
+MYSQL_STATEMENTS_MAX = 4_096  # prepared statements of one connection
+MYSQL_THREADS_MAX = 32  # statements of one process computing at a time
+MYSQL_LIGHT_THREADS_MAX = 4  # SET, USE and SHOW, which never wait for the statements above
+MYSQL_AHEAD_BYTES = 2 * MIB  # of an answer computed and not yet taken by the connection
+MYSQL_CHUNK_BYTES = 512 * KIB  # of encoded rows at a time, about
+MYSQL_SEND_BUFFER_BYTES = 1 * MIB  # written and not yet taken by the kernel
+MYSQL_CANCEL_REPEAT_S = 0.05  # a statement that only begins may miss a cancellation
+MYSQL_CANCEL_S = 0.8  # then the client is answered, though the statement has not ended yet
+MYSQL_PROCESS_TEXT_MAX = 4 * KIB  # of a statement, in lists of what runs
+
+# Queries
+GROWN_TEXT_BYTES_MAX = 16 * MIB  # what one call may grow a value to: DuckDB cannot stop inside one
+GROWN_ELEMENTS_MAX = 1_000_000  # the same for arrays
+PLANS_CACHED_MAX = 1_000  # translated statements a process keeps: a few KiB each
+PLAN_VARIANTS_MAX = 16  # of one statement, that differ in literals the translation depends on
+QUERY_TEXT_BYTES_MAX = 4 * MIB  # a parse takes about 1 ms a KiB
+QUERY_DEPTH_MAX = 200  # nested expressions and queries, below Python's own limit
+RESULT_BATCH_ROWS = 8_192  # rows the engine hands over at once: the first is not kept waiting
+ERROR_TEXT_MAX = 512  # characters of the engine's own words in an error

@@ -1,0 +1,1 @@
+"""The surface that speaks MySQL's protocol: logins, statements, streamed results."""

@@ -1,0 +1,1 @@
+"""Text of statements: the parser of what DuckDB does not know, and the transforms of the rest."""

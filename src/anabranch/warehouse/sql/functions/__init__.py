@@ -1,0 +1,1 @@
+"""The functions that SQL may call: each listed with its own translation, none falls through."""

@@ -1,0 +1,1 @@
+"""SELECT in Doris's words to DuckDB's: parsed once, its names bound, its functions translated."""
