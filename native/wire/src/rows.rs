@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn nulls_are_marked() {
         let array: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None]));
-        let (out, _) = encode(&[array.clone()], &[0], 2, 0, false).unwrap();
+        let (out, _) = encode(std::slice::from_ref(&array), &[0], 2, 0, false).unwrap();
         assert_eq!(out, [2, 0, 0, 0, 1, b'7', 1, 0, 0, 1, 0xFB]);
         let (out, _) = encode(&[array], &[0], 2, 0, true).unwrap();
         assert_eq!(out, [6, 0, 0, 0, 0, 0, 7, 0, 0, 0, 2, 0, 0, 1, 0, 4]);
