@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.support.groups import GroupTimes
 
@@ -29,3 +32,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the seeds and data in ../shared, which a clone does not have")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logs_end_with_their_test() -> Iterator[None]:
+    """Take back what a test set up for logs: its streams are closed by the time of the next."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
