@@ -10,8 +10,9 @@ use anabranch_sketch::hash::{date_bytes, datetime_bytes, hash};
 use anabranch_sketch::state::{Sketch, fetch};
 
 use crate::Outcome;
-use crate::api::{Api, Handle, StateFinalize, StateUpdate, types};
-use crate::scalars::require_memory;
+use crate::api::{Api, Handle, StateFinalize, types};
+use crate::memory;
+use crate::registration::{Aggregate, State};
 use crate::vectors::{Bytes, Input, Output, guarded};
 
 unsafe extern "C" fn size(_info: Handle) -> u64 {
@@ -49,7 +50,7 @@ unsafe extern "C" fn combine(
                     (*target).merge(&*source);
                 }
             }
-            require_memory()
+            memory::require()
         });
     }
 }
@@ -101,7 +102,7 @@ unsafe extern "C" fn update_union(info: Handle, chunk: Handle, states: *const Ha
     // SAFETY: the chunk has one BLOB column and a state for each row.
     unsafe {
         guarded(info, Api::get().aggregate_set_error, || {
-            require_memory()?;
+            memory::require()?;
             let input = Input::new(chunk, 0);
             for row in 0..input.rows {
                 if let Some(data) = input.get::<Bytes>(row) {
@@ -165,7 +166,7 @@ unsafe fn add<T: Copy>(
 /// # Safety
 /// The chunk has one column and a state for each row.
 unsafe fn update_values(chunk: Handle, states: *const Handle) -> Outcome {
-    require_memory()?;
+    memory::require()?;
     // SAFETY: each branch reads the physical type of its logical type.
     unsafe {
         let input = Input::new(chunk, 0);
@@ -207,64 +208,36 @@ unsafe extern "C" fn update_ndv(info: Handle, chunk: Handle, states: *const Hand
     }
 }
 
-struct Aggregate {
-    name: &'static CStr,
-    parameter: u32,
-    result: u32,
-    update: StateUpdate,
-    finalize: StateFinalize,
-}
+const STATE: State = State {
+    size,
+    init,
+    combine,
+    destroy,
+};
 
-impl Aggregate {
-    /// # Safety
-    /// `connection` is an open connection.
-    unsafe fn register(&self, api: &Api, connection: Handle) -> bool {
-        // SAFETY: the function is complete when it is registered, and destroyed once.
-        unsafe {
-            let mut function = (api.create_aggregate)();
-            (api.aggregate_set_name)(function, self.name.as_ptr());
-            api.with_type(self.parameter, |logical| {
-                (api.aggregate_add_parameter)(function, logical);
-            });
-            api.with_type(self.result, |logical| {
-                (api.aggregate_set_return_type)(function, logical);
-            });
-            (api.aggregate_set_special_handling)(function);
-            let (update, finalize) = (self.update, self.finalize);
-            (api.aggregate_set_functions)(function, size, init, update, combine, finalize);
-            (api.aggregate_set_destructor)(function, destroy);
-            let state = (api.register_aggregate)(connection, function);
-            (api.destroy_aggregate)(&mut function);
-            state == crate::api::SUCCESS
-        }
-    }
-
-    const fn union(name: &'static CStr, result: u32, finalize: StateFinalize) -> Self {
-        Aggregate {
-            name,
-            parameter: types::BLOB,
-            result,
-            update: update_union,
-            finalize,
-        }
-    }
-
-    const fn values(name: &'static CStr, result: u32, finalize: StateFinalize) -> Self {
-        Aggregate {
-            name,
-            parameter: types::ANY,
-            result,
-            update: update_ndv,
-            finalize,
-        }
+const fn union(name: &'static CStr, result: u32, finalize: StateFinalize) -> Aggregate {
+    Aggregate {
+        name,
+        parameter: types::BLOB,
+        result,
+        state: STATE,
+        update: update_union,
+        finalize,
     }
 }
 
 const AGGREGATES: [Aggregate; 4] = [
-    Aggregate::union(c"hll_union_agg", types::BIGINT, finalize_count),
-    Aggregate::union(c"hll_union", types::BLOB, finalize_sketch),
-    Aggregate::union(c"hll_raw_agg", types::BLOB, finalize_sketch),
-    Aggregate::values(c"ndv", types::BIGINT, finalize_count),
+    union(c"hll_union_agg", types::BIGINT, finalize_count),
+    union(c"hll_union", types::BLOB, finalize_sketch),
+    union(c"hll_raw_agg", types::BLOB, finalize_sketch),
+    Aggregate {
+        name: c"ndv",
+        parameter: types::ANY,
+        result: types::BIGINT,
+        state: STATE,
+        update: update_ndv,
+        finalize: finalize_count,
+    },
 ];
 
 /// # Safety

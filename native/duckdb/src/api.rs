@@ -72,6 +72,7 @@ slots! {
     connect = 3: fn(Handle, *mut Handle) -> i32;
     disconnect = 6: fn(*mut Handle);
     create_logical_type = 156: fn(u32) -> Handle;
+    create_decimal_type = 165: fn(u8, u8) -> Handle;
     type_id = 166: fn(Handle) -> u32;
     decimal_scale = 168: fn(Handle) -> u8;
     decimal_internal_type = 169: fn(Handle) -> u32;

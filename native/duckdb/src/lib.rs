@@ -1,10 +1,16 @@
-//! Sketches as functions of DuckDB: a thin layer over `anabranch_sketch`, through the stable C
-//! extension API v1.2.0. docs/formats/sketch.md lists the functions.
+//! Sketches and bitmaps as functions of DuckDB: a thin layer over `anabranch_sketch` and
+//! `anabranch_bitmap`, through the stable C extension API v1.2.0. docs/formats/sketch.md and
+//! docs/formats/bitmap.md list the functions.
 
 use std::ffi::{CStr, c_void};
 
 mod aggregates;
 mod api;
+mod bitmap_aggregates;
+mod bitmap_scalars;
+mod largeint;
+mod memory;
+mod registration;
 mod scalars;
 mod vectors;
 
@@ -28,7 +34,15 @@ fn register(access: &Access, info: *mut c_void) -> Result<(), &'static CStr> {
         if database.is_null() || (api.connect)(*database, &mut connection) != api::SUCCESS {
             return Err(c"cannot connect to the database");
         }
-        let done = scalars::register(api, connection) && aggregates::register(api, connection);
+        let done = [
+            scalars::register,
+            aggregates::register,
+            bitmap_scalars::register,
+            bitmap_aggregates::register,
+            largeint::register,
+        ]
+        .iter()
+        .all(|register| register(api, connection));
         (api.disconnect)(&mut connection);
         if done {
             Ok(())

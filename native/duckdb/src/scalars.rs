@@ -1,47 +1,17 @@
 //! Scalar functions. Each takes NULLs itself.
 
-use std::ffi::CStr;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use anabranch_sketch::bytes::{View, single};
 use anabranch_sketch::hash::hash;
 use anabranch_sketch::text::{self, Text};
-use anabranch_sketch::{base64, estimate, state};
+use anabranch_sketch::{base64, estimate};
 
 use crate::Outcome;
-use crate::api::{Api, Handle, ScalarCall, types};
-use crate::vectors::{Bytes, Input, Output, guarded};
+use crate::api::{Api, Handle, types};
+use crate::memory;
+use crate::registration::{Scalar, scalar};
+use crate::vectors::{Bytes, Input, Output};
 
 const EMPTY: &[u8] = &[anabranch_sketch::bytes::EMPTY];
-
-/// The most bytes that aggregate states may have on the heap in this process.
-static HEAP_MAX: AtomicU64 = AtomicU64::new(u64::MAX);
-
-/// Fail when the sketches of this process take more than was allowed.
-pub fn require_memory() -> Outcome {
-    let (found, most) = (state::heap_bytes() as u64, HEAP_MAX.load(Ordering::Relaxed));
-    if found <= most {
-        return Ok(());
-    }
-    Err(format!(
-        "sketches of this statement need more than the {most} bytes allowed for them"
-    ))
-}
-
-/// Define an `extern "C"` callback around a function over its input and output.
-macro_rules! scalar {
-    ($name:ident, $body:expr) => {
-        unsafe extern "C" fn $name(info: Handle, chunk: Handle, output: Handle) {
-            // SAFETY: DuckDB calls with a chunk of the registered types and a result to fill.
-            unsafe {
-                guarded(info, Api::get().scalar_set_error, || {
-                    let body: unsafe fn(Handle, Output) -> Outcome = $body;
-                    body(chunk, Output::new(output))
-                });
-            }
-        }
-    };
-}
 
 /// # Safety
 /// `T` is the physical type of the input's column; the output is a BLOB column as long.
@@ -196,7 +166,7 @@ unsafe fn hll_memory(chunk: Handle, output: Output) -> Outcome {
     // SAFETY: the output is BIGINT and as long as the chunk.
     unsafe {
         let rows = (Api::get().chunk_size)(chunk) as usize;
-        (0..rows).for_each(|row| output.set_count(row, state::heap_bytes() as u64));
+        (0..rows).for_each(|row| output.set_count(row, memory::used()));
     }
     Ok(())
 }
@@ -214,7 +184,7 @@ unsafe fn hll_memory_max(chunk: Handle, output: Output) -> Outcome {
             else {
                 return Err("hll_memory_max takes a number of bytes".to_owned());
             };
-            HEAP_MAX.store(most, Ordering::Relaxed);
+            memory::allow(most);
             output.set_count(row, most);
         }
     }
@@ -229,92 +199,34 @@ scalar!(call_from_base64, hll_from_base64);
 scalar!(call_memory, hll_memory);
 scalar!(call_memory_max, hll_memory_max);
 
-struct Scalar {
-    name: &'static CStr,
-    parameter: Option<u32>,
-    result: u32,
-    is_volatile: bool,
-    call: ScalarCall,
-}
-
-impl Scalar {
-    const fn pure(
-        name: &'static CStr,
-        parameter: Option<u32>,
-        result: u32,
-        call: ScalarCall,
-    ) -> Self {
-        Scalar {
-            name,
-            parameter,
-            result,
-            is_volatile: false,
-            call,
-        }
-    }
-
-    /// # Safety
-    /// `connection` is an open connection.
-    unsafe fn register(&self, api: &Api, connection: Handle) -> bool {
-        // SAFETY: the function is complete when it is registered, and destroyed once.
-        unsafe {
-            let mut function = (api.create_scalar)();
-            (api.scalar_set_name)(function, self.name.as_ptr());
-            if let Some(parameter) = self.parameter {
-                api.with_type(parameter, |logical| {
-                    (api.scalar_add_parameter)(function, logical)
-                });
-            }
-            api.with_type(self.result, |logical| {
-                (api.scalar_set_return_type)(function, logical)
-            });
-            (api.scalar_set_special_handling)(function);
-            if self.is_volatile {
-                (api.scalar_set_volatile)(function);
-            }
-            (api.scalar_set_function)(function, self.call);
-            let state = (api.register_scalar)(connection, function);
-            (api.destroy_scalar)(&mut function);
-            state == crate::api::SUCCESS
-        }
-    }
-}
-
 const SCALARS: [Scalar; 7] = [
-    Scalar::pure(c"hll_hash", Some(types::ANY), types::BLOB, call_hash),
-    Scalar::pure(c"hll_empty", None, types::BLOB, call_empty),
+    Scalar::pure(c"hll_hash", &[types::ANY], types::BLOB, call_hash),
+    Scalar::pure(c"hll_empty", &[], types::BLOB, call_empty),
     Scalar::pure(
         c"hll_cardinality",
-        Some(types::BLOB),
+        &[types::BLOB],
         types::BIGINT,
         call_cardinality,
     ),
     Scalar::pure(
         c"hll_to_base64",
-        Some(types::BLOB),
+        &[types::BLOB],
         types::VARCHAR,
         call_to_base64,
     ),
     Scalar::pure(
         c"hll_from_base64",
-        Some(types::VARCHAR),
+        &[types::VARCHAR],
         types::BLOB,
         call_from_base64,
     ),
-    Scalar {
-        name: c"hll_memory",
-        parameter: None,
-        result: types::BIGINT,
-        is_volatile: true,
-        call: call_memory,
-    },
-    Scalar {
-        name: c"hll_memory_max",
-        parameter: Some(types::BIGINT),
-        result: types::BIGINT,
-        is_volatile: true,
-        call: call_memory_max,
-    },
+    Scalar::volatile(c"hll_memory", &[], types::BIGINT, call_memory),
+    Scalar::volatile(
+        c"hll_memory_max",
+        &[types::BIGINT],
+        types::BIGINT,
+        call_memory_max,
+    ),
 ];
 
 /// # Safety

@@ -139,6 +139,21 @@ impl Output {
     }
 
     /// # Safety
+    /// The column is BOOLEAN and has that row.
+    pub unsafe fn set_truth(&self, row: usize, truth: bool) {
+        // SAFETY: promised by the caller.
+        unsafe { self.data.cast::<bool>().add(row).write(truth) };
+    }
+
+    /// # Safety
+    /// The column is HUGEINT, or DECIMAL of more than 18 digits, and has that row.
+    #[inline(always)]
+    pub unsafe fn set_wide(&self, row: usize, value: i128) {
+        // SAFETY: promised by the caller; a vector's data may be aligned to eight bytes.
+        unsafe { self.data.cast::<i128>().add(row).write_unaligned(value) };
+    }
+
+    /// # Safety
     /// The column is BLOB or VARCHAR (then `data` is ASCII) and has that row.
     #[inline(always)]
     pub unsafe fn set_bytes(&self, row: usize, data: &[u8]) {
