@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from anabranch.kernel.entries import parse_metadata
 from anabranch.kernel.ids import BranchId, Namespace, Path, Ref, RepositoryId
 from anabranch.lake import Lake
+from anabranch.lake.drivers import MergeDriver
 from anabranch.lake.values import Repository, Stat
 from anabranch.storage.blocks.memory import MemoryBlocks
 from anabranch.storage.kv.base import KVStore
@@ -20,13 +21,20 @@ MAIN = BranchId("main")
 class LakeKit:
     """A lake and short words for what tests do with it."""
 
-    def __init__(self, kv: KVStore | None = None) -> None:
+    def __init__(self, kv: KVStore | None = None, merge_driver: MergeDriver | None = None) -> None:
         self.clock = FakeClock(step_ns=1_000_000)
         self.ids = FakeIds()
         self.kv = kv or MemoryKV(self.clock)
         self.blocks = MemoryBlocks(self.kv, self.clock, self.ids)
         self.writer = GroupWriter(self.kv, self.blocks.flush)
-        self.lake = Lake(self.kv, self.blocks, self.writer, clock=self.clock, ids=self.ids)
+        self.lake = Lake(
+            self.kv,
+            self.blocks,
+            self.writer,
+            clock=self.clock,
+            ids=self.ids,
+            merge_driver=merge_driver,
+        )
 
     def repository(self, name: str = "example") -> Repository:
         """Make a repository."""
@@ -130,9 +138,11 @@ class LakeKit:
 
 
 @contextmanager
-def lake_kit(kv: KVStore | None = None) -> Iterator[LakeKit]:
+def lake_kit(
+    kv: KVStore | None = None, merge_driver: MergeDriver | None = None
+) -> Iterator[LakeKit]:
     """Give a kit with the repository `example`."""
-    kit = LakeKit(kv)
+    kit = LakeKit(kv, merge_driver)
     try:
         kit.repository()
         yield kit

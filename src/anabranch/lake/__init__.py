@@ -11,9 +11,11 @@ from anabranch.kernel.clock import Clock, IdSource
 from anabranch.lake.addresses import Addresses
 from anabranch.lake.bodies import Bodies
 from anabranch.lake.branches import Branches
+from anabranch.lake.changes import Changes
 from anabranch.lake.commits import Commits
 from anabranch.lake.committed import Committed
 from anabranch.lake.diffs import Diffs
+from anabranch.lake.drivers import MergeDriver
 from anabranch.lake.import_sources import ImportSources
 from anabranch.lake.imports import Imports
 from anabranch.lake.listing import Listing
@@ -26,6 +28,7 @@ from anabranch.lake.repositories import Repositories
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.staging import Staging
 from anabranch.lake.states import States
+from anabranch.lake.subtrees import Subtrees
 from anabranch.lake.tags import Tags
 from anabranch.lake.uploads import Uploads
 from anabranch.storage.blocks.base import BlockStore
@@ -45,6 +48,7 @@ class Lake:
         ids: IdSource,
         import_from: Sequence[str] = (),
         own_directory: FilePath | None = None,
+        merge_driver: MergeDriver | None = None,
     ) -> None:
         files = LocalFiles(import_from, own=own_directory)
         blocks = WithFiles(blocks, files)
@@ -63,9 +67,13 @@ class Lake:
         self.tags = Tags(kv, writer, states, self.resolve)
         self.commits = Commits(kv, states, self.resolve, self.staging, self.committed)
         self.diffs = Diffs(states, self.resolve, self.committed, self.commits)
-        self.merges = Merges(kv, states, self.resolve, self.staging, self.committed, self.commits)
+        self.merges = Merges(
+            kv, states, self.resolve, self.staging, self.committed, self.commits, merge_driver
+        )
         self.objects = Objects(states, self.resolve, self.committed, blocks, self.bodies, clock)
         self.listing = Listing(states, self.resolve, self.committed, clock)
+        self.changes = Changes(kv, writer, states, self.staging, self.committed, clock)
+        self.subtrees = Subtrees(kv, states, self.resolve, self.staging, self.committed)
         self.addresses = Addresses(kv, writer, blocks, self.bodies, self.objects, clock)
         self.uploads = Uploads(
             kv,

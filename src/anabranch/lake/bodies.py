@@ -19,15 +19,22 @@ class Body:
     """The bytes of one object, for one thread at a time.
 
     Up to SMALL_OBJECT_BYTES_MAX bytes stay in memory and `write`, `finish` and `place` do not
-    block; more go to a file of their own as they come, and `write` and `finish` may block.
+    block; more go to a file of their own as they come, and `write` and `finish` may block. With
+    `own_file` the first byte does.
     """
 
     def __init__(
-        self, blocks: BlockStore, address: str, size_bytes_max: int = limits.PUT_BYTES_MAX
+        self,
+        blocks: BlockStore,
+        address: str,
+        size_bytes_max: int = limits.PUT_BYTES_MAX,
+        *,
+        own_file: bool = False,
     ) -> None:
         self._blocks = blocks
         self._address = address
         self._size_bytes_max = size_bytes_max
+        self._kept_bytes_max = 0 if own_file else limits.SMALL_OBJECT_BYTES_MAX
         self._size_bytes = 0
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._kept: list[bytes] = []
@@ -51,7 +58,7 @@ class Body:
     @property
     def is_small(self) -> bool:
         """Tell whether the bytes are in memory, so that nothing here blocks."""
-        return self._writer is None
+        return self._writer is None and self._kept_bytes_max > 0
 
     @property
     def etag(self) -> str:
@@ -73,7 +80,7 @@ class Body:
         self._is_broken = True
         self._size_bytes += size_bytes
         self._md5.update(data)
-        if self._writer is None and self._size_bytes > limits.SMALL_OBJECT_BYTES_MAX:
+        if self._writer is None and self._size_bytes > self._kept_bytes_max:
             self._writer = self._blocks.open_writer(self._address)
             kept, self._kept = self._kept, []
             for piece in kept:
@@ -213,9 +220,20 @@ class Bodies:
         """Return an address under the repository's namespace that nobody has."""
         return f"{repository.namespace}/{self._ids.hex32()}"
 
-    def open(self, repository: Repository, *, size_bytes_max: int = limits.PUT_BYTES_MAX) -> Body:
-        """Start the bytes of one object of a repository."""
-        return self.open_at(self.fresh_address(repository), size_bytes_max=size_bytes_max)
+    def open(
+        self,
+        repository: Repository,
+        *,
+        size_bytes_max: int = limits.PUT_BYTES_MAX,
+        own_file: bool = False,
+    ) -> Body:
+        """Start the bytes of one object of a repository.
+
+        With `own_file` they get a file that engines can read by path, however few they are.
+        """
+        assert size_bytes_max <= limits.OBJECT_BYTES_MAX
+        address = self.fresh_address(repository)
+        return Body(self._blocks, address, size_bytes_max, own_file=own_file)
 
     def open_at(self, address: str, *, size_bytes_max: int = limits.PUT_BYTES_MAX) -> Body:
         """Start the bytes of one object at a full URI; its index row is the caller's to put."""

@@ -5,7 +5,6 @@ number of threads may ask. Rows travel as Arrow batches with the columns of ENTR
 by path; changes have the further column `is_tombstone`.
 """
 
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,8 +26,10 @@ from anabranch.kernel.ranges import (
 )
 from anabranch.lake import comparing
 from anabranch.lake.comparing import Strategy
+from anabranch.lake.owned import Judge, Judged, Survey, weave
 from anabranch.lake.range_store import RangeStore
 from anabranch.lake.rebuilding import Built, Rebuild, build
+from anabranch.lake.values import MergeConflict
 from anabranch.native.ranges import Entries
 
 __all__ = ["Built", "Committed", "MergeBuilt", "Stats", "Strategy"]
@@ -56,15 +57,13 @@ class MergeBuilt:
 
     `built` is None exactly when there are conflicts; its counts are against dest. `conflicts` has
     the columns of CONFLICT_SCHEMA; `is_complete` tells whether it holds all of them.
+    `judged_conflicts` are those of paths that the judge owns.
     """
 
     built: Built | None
     conflicts: pa.RecordBatch
+    judged_conflicts: tuple[MergeConflict, ...]
     is_complete: bool
-
-
-class _ConflictFoundError(Exception):
-    """Ends a build whose changes turned out to conflict; what it wrote is unreachable."""
 
 
 class Committed:
@@ -283,15 +282,33 @@ class Committed:
         *,
         after: str = "",
         amount: int,
+        judge: Judge | None = None,
     ) -> pa.RecordBatch:
-        """Return up to `amount` conflicts of a merge without strategy, after a path."""
-        walk = self._three_way(namespace, (base, source, dest), None, after)
-        found: list[pa.RecordBatch] = []
-        for _, conflicts in walk:
-            found.append(conflicts)
-            if sum(len(batch) for batch in found) >= amount:
+        """Return up to `amount` conflicts of a merge without strategy, after a path.
+
+        Paths that `judge` owns are left out: `judged_conflicts` has them.
+        """
+        survey = Survey(judge, amount - 1)
+        for part, conflicts in self._three_way(namespace, (base, source, dest), None, after):
+            survey.take(part, conflicts)
+            if survey.is_enough:
                 break
-        return _conflicts(found, amount)
+        return _conflicts(survey.conflicts, amount)
+
+    def judged_conflicts(
+        self,
+        namespace: Namespace,
+        base: MetarangeId,
+        source: MetarangeId,
+        dest: MetarangeId,
+        judge: Judge,
+    ) -> tuple[MergeConflict, ...]:
+        """Return the conflicts of a merge without strategy at paths that `judge` owns."""
+        survey = Survey(judge, limits.MERGE_ROWS_MAX)
+        for part, conflicts in self._three_way(namespace, (base, source, dest), None, ""):
+            survey.take(part, conflicts)
+        touched = sorted(set(survey.touched))
+        return judge.judge(touched).conflicts if touched else ()
 
     def merge(
         self,
@@ -302,42 +319,39 @@ class Committed:
         *,
         strategy: Strategy | None = None,
         conflicts_max: int = limits.MERGE_CONFLICTS_PAGE,
+        judge: Judge | None = None,
     ) -> MergeBuilt:
         """Merge what source changed since base into dest; strategy `source-wins`, `dest-wins`.
 
-        Rows are judged in the order of LAKE.md 2.9. Without a strategy nothing is built when there
-        are conflicts.
+        Rows are judged in the order of LAKE.md 2.9, those that `judge` owns by it. Nothing is
+        built when there are conflicts.
         """
-        walk = self._three_way(namespace, (base, source, dest), strategy, "")
-        found: list[pa.RecordBatch] = []
-
-        def changes() -> Iterator[Entries]:
-            # Most merges fit into what is held back: then a conflict costs no write at all.
-            held: deque[Entries] = deque()
-            rows = 0
-            for part, conflicts in walk:
-                if len(conflicts):
-                    found.append(conflicts)
-                    raise _ConflictFoundError
-                held.append(part)
-                rows += len(part)
-                while rows > limits.MERGE_ROWS_MAX:
-                    rows -= len(held[0])
-                    yield held.popleft()
-            yield from held
-
-        try:
-            built = self._apply(namespace, dest, changes(), {base, source, dest})
-        except _ConflictFoundError:
-            pass
-        else:
-            return MergeBuilt(built, _conflicts(found, 0), is_complete=True)
-        for _, conflicts in walk:
-            if sum(len(batch) for batch in found) > conflicts_max:
+        sides = (base, source, dest)
+        survey = Survey(judge, conflicts_max)
+        for part, conflicts in self._three_way(namespace, sides, strategy, ""):
+            survey.take(part, conflicts)
+            if survey.is_enough:
                 break
-            found.append(conflicts)
-        is_complete = sum(len(batch) for batch in found) <= conflicts_max
-        return MergeBuilt(None, _conflicts(found, conflicts_max), is_complete)
+        judged = Judged()
+        if judge is not None and survey.touched:
+            judged = judge.judge(sorted(set(survey.touched)))
+        if survey.has_conflicts or judged.conflicts:
+            return MergeBuilt(
+                None,
+                _conflicts(survey.conflicts, conflicts_max),
+                judged.conflicts,
+                is_complete=not survey.is_enough,
+            )
+        parts = survey.parts
+        if parts is None:
+            # More than may be held: the walk is made again, for the little that it costs.
+            walk = self._three_way(namespace, sides, strategy, "")
+            again: Iterator[Entries] = (survey.unowned(part) for part, _ in walk)
+        else:
+            again = iter(parts)
+        changes = (rows for rows in weave(again, judged.rows) if len(rows))
+        built = self._apply(namespace, dest, changes, {base, source, dest})
+        return MergeBuilt(built, _conflicts([], 0), (), is_complete=True)
 
     def _three_way(
         self,

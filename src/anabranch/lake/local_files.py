@@ -20,6 +20,7 @@ from anabranch.kernel.errors import (
     Forbidden,
     InvalidInput,
     Kind,
+    LimitExceeded,
     NotFound,
     Unavailable,
 )
@@ -84,6 +85,36 @@ class LocalFiles:
                 yield LocalFile("", base, found.st_size, found.st_mtime_ns // 1_000)
                 return
         yield from _walk(root, parts, base, "", self._own)
+
+    def names(self, uri: str) -> list[tuple[str, bool]]:
+        """Return (name, is directory) of what lies in a directory; empty when there is none.
+
+        Links and special files are left out, and names that are not UTF-8. Raises Forbidden
+        outside the roots, LimitExceeded for more than DIRECTORY_NAMES_MAX names.
+        """
+        root, parts = self._allowed(uri)
+        try:
+            descriptor = _open(root, parts, _DIRECTORY, self._own)
+        except NotFound:
+            return []
+        found: list[tuple[str, bool]] = []
+        try:
+            with os.scandir(descriptor) as entries:
+                for entry in entries:
+                    is_directory = entry.is_dir(follow_symlinks=False)
+                    if not is_directory and not entry.is_file(follow_symlinks=False):
+                        continue
+                    if _is_utf8(entry.name):
+                        found.append((entry.name, is_directory))
+                    if len(found) > limits.DIRECTORY_NAMES_MAX:
+                        raise LimitExceeded(
+                            Kind.TOO_MANY, f"too many names in the directory {uri!r}"
+                        )
+        except OSError as error:
+            raise _unreadable(uri, error) from error
+        finally:
+            os.close(descriptor)
+        return found
 
     def find(self, uri: str) -> Block | None:
         """Return a file as a block, None when there is none; raise Forbidden outside the roots."""
@@ -204,6 +235,14 @@ def _parts_of(uri: str) -> tuple[str, ...]:
     if not uri.startswith(SCHEME) or any(part in ("", ".", "..") or "\0" in part for part in parts):
         raise InvalidInput(Kind.IMPORT_SOURCE, f"not the URI of a local file: {uri!r}")
     return tuple(parts)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_inside(root: Sequence[str], own: FilePath | None) -> bool:

@@ -1,11 +1,15 @@
 """Merge, cherry-pick and revert: three-way merges that move a branch."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from anabranch.kernel import limits
 from anabranch.kernel.commits import Commit, new_commit
-from anabranch.kernel.entries import Metadata
+from anabranch.kernel.entries import Metadata, encode_entry, encode_tombstone
 from anabranch.kernel.errors import Conflict, Forbidden, InvalidInput, Kind
 from anabranch.kernel.graph import merge_base
 from anabranch.kernel.ids import BranchId, MetarangeId, Ref, RepositoryId
@@ -14,11 +18,14 @@ from anabranch.lake.commits import Commits
 from anabranch.lake.committed import Committed
 from anabranch.lake.comparing import Strategy
 from anabranch.lake.diffs import refuse_dirty
+from anabranch.lake.drivers import DriverPlan, MergeDriver, MergeSides
+from anabranch.lake.owned import Judged
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.rows import conflicts_of
 from anabranch.lake.staging import Plan, Staging
 from anabranch.lake.states import States
 from anabranch.lake.values import BranchState, MergeConflict, MergeResult, Repository
+from anabranch.native.ranges import Entries, staging_batch
 from anabranch.storage.kv.base import KVStore
 
 
@@ -34,6 +41,33 @@ class _Draft:
     metadata: Metadata
 
 
+@dataclass(slots=True)
+class _Judging:
+    """A driver asked about one merge; `planned` is what it said."""
+
+    driver: MergeDriver
+    committed: Committed
+    repository: Repository
+    branch: BranchId | None
+    sides: tuple[MetarangeId, MetarangeId, MetarangeId]
+    strategy: Strategy | None
+    planned: DriverPlan = field(default_factory=DriverPlan)
+
+    def owns(self, paths: pa.Array) -> pa.Array:
+        """Return for each path whether the driver judges it."""
+        return self.driver.owns(paths)
+
+    def judge(self, touched: list[str]) -> Judged:
+        """Ask the driver; its rows in order of path."""
+        sides = MergeSides(self.repository, self.branch, *self.sides, touched, self.committed)
+        self.planned = planned = self.driver.plan(sides, self.strategy)
+        rows = {path.encode(): encode_tombstone() for path in planned.deletes}
+        rows |= {path.encode(): encode_entry(entry) for path, entry in planned.puts}
+        paths = sorted(rows)
+        batch = staging_batch(paths, [rows[path] for path in paths])
+        return Judged(Entries.from_arrow(batch), tuple(planned.conflicts))
+
+
 class Merges:
     """Bring the changes of one line of history into another."""
 
@@ -45,6 +79,7 @@ class Merges:
         staging: Staging,
         committed: Committed,
         commits: Commits,
+        driver: MergeDriver | None = None,
     ) -> None:
         self._kv = kv
         self._states = states
@@ -52,6 +87,7 @@ class Merges:
         self._staging = staging
         self._committed = committed
         self._commits = commits
+        self._driver = driver
 
     def merge(
         self,
@@ -162,15 +198,16 @@ class Merges:
         one = self._resolver.commit(repository_id, source)
         other = self._resolver.commit(repository_id, dest)
         base = self._base_of(repository, one, other)
-        found = self._committed.conflicts(
-            repository.namespace,
-            base.metarange,
-            one.metarange,
-            other.metarange,
-            after=after,
-            amount=amount + 1,
+        sides = (base.metarange, one.metarange, other.metarange)
+        judging = self._judging(repository, None, sides, None)
+        batch = self._committed.conflicts(
+            repository.namespace, *sides, after=after, amount=amount + 1, judge=judging
         )
-        return _page(conflicts_of(found), amount)
+        found = conflicts_of(batch)
+        if judging is not None:
+            judged = self._committed.judged_conflicts(repository.namespace, *sides, judging)
+            found = _sorted([*found, *(each for each in judged if each.path > after)])
+        return _page(found, amount)
 
     def _run(
         self,
@@ -202,17 +239,18 @@ class Merges:
         base = draft.base.metarange if draft.base else MetarangeId("")
         if base == draft.source.metarange and not allow_empty:
             raise Conflict(Kind.NO_CHANGES, "no changes")
+        sides = (base, draft.source.metarange, head.metarange)
+        judging = self._judging(state.repository, state.branch, sides, strategy)
         merged = self._committed.merge(
             state.repository.namespace,
-            base,
-            draft.source.metarange,
-            head.metarange,
+            *sides,
             strategy=strategy,
             conflicts_max=limits.MERGE_CONFLICTS_PAGE + 1,
+            judge=judging,
         )
         built = merged.built
         if built is None:
-            found = conflicts_of(merged.conflicts)
+            found = _sorted([*conflicts_of(merged.conflicts), *merged.judged_conflicts])
             raise Conflict(
                 Kind.MERGE_CONFLICT,
                 "conflict found",
@@ -229,13 +267,27 @@ class Merges:
         result = MergeResult(
             commit.id, built.counts.added, built.counts.removed, built.counts.changed
         )
+        planned = DriverPlan() if judging is None else judging.planned
+        # Rows come from the source alone; a base whose data expired goes on working.
+        unexpired = self._resolver.unexpired(state.repository, draft.source.id)
         return Plan(
             (commit, result),
             commit,
             index_writes=built.index_writes,
-            # Rows come from the source alone; a base whose data expired goes on working.
-            conditions=[self._resolver.unexpired(state.repository, draft.source.id)],
+            conditions=[unexpired, *planned.conditions],
+            writes=planned.writes,
         )
+
+    def _judging(
+        self,
+        repository: Repository,
+        branch: BranchId | None,
+        sides: tuple[MetarangeId, MetarangeId, MetarangeId],
+        strategy: Strategy | None,
+    ) -> _Judging | None:
+        if self._driver is None:
+            return None
+        return _Judging(self._driver, self._committed, repository, branch, sides, strategy)
 
     def refuse_dirty(self, state: BranchState) -> None:
         """Refuse when a staged row differs from the head by identity (docs/protocol.md 2.8)."""
@@ -259,6 +311,10 @@ class Merges:
         if not 1 <= number <= len(commit.parents):
             raise InvalidInput(Kind.PARENT_NUMBER, f"commit {commit.id} has no parent {number}")
         return self._resolver.load(repository, commit.parents[number - 1])
+
+
+def _sorted(found: Sequence[MergeConflict]) -> list[MergeConflict]:
+    return sorted(found, key=lambda conflict: conflict.path.encode())
 
 
 def _page(found: Sequence[MergeConflict], amount: int) -> Page[MergeConflict]:

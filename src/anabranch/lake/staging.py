@@ -5,7 +5,7 @@ addressed to or is refused. Whatever builds on staging seals it first and publis
 compare-and-set (docs/protocol.md section 2).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -175,6 +175,27 @@ class Staging:
             portion = writes[start : start + limits.KV_WRITES_MAX]
             step = Prepared((), portion, lambda _verdict: True)
             self._writer.submit(lambda step=step: step)  # type: ignore[misc]  # bound per turn
+
+    def fill(self, token: Token, rows: Mapping[str, bytes]) -> Condition:
+        """Write the rows of a token that no branch has yet, by path, in portions.
+
+        Returns the condition that nobody swept them, for the transaction that puts the token into
+        a branch's record and deletes the condition's key (docs/protocol.md 2.6).
+        """
+        key = keyspace.dropped(token)
+        prefix = keyspace.staging(token)
+        writes = [put(prefix + path.encode(), value) for path, value in rows.items()]
+        condition = is_absent(key)
+        for start in range(0, max(len(writes), 1), limits.KV_WRITES_MAX - 1):
+            portion = writes[start : start + limits.KV_WRITES_MAX - 1]
+            # Written anew with each portion: whoever sweeps finds a young key, or none of these.
+            mark = put(key, records.encode_record(self._kv.now_us()))
+            step = Prepared([condition], [mark, *portion], lambda verdict: verdict.version)
+            version = self._writer.submit_once(step)
+            if version is None:
+                raise Conflict(Kind.CONFLICT, "the rows were swept before they were published")
+            condition = is_version(key, version)
+        return condition
 
     def drop_all(self, repository_id: RepositoryId, branch: BranchId) -> None:
         """Forget everything uncommitted: publish a fresh token."""
