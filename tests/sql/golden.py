@@ -11,10 +11,12 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from anabranch.warehouse.engine import Engine, EngineSettings
 from anabranch.warehouse.errors import SqlError, no_such_table, unknown_database
+from anabranch.warehouse.extension import write_extension
 from anabranch.warehouse.results import Field
 from anabranch.warehouse.sql.transforms.catalog import Column, Context, Described, TableName
 from anabranch.warehouse.sql.transforms.translate import Translator
@@ -38,6 +40,37 @@ TABLES = {
         ),
     ),
     "sketches": (("k INT", "h HLL", "b BITMAP"), "(1, NULL, NULL)"),
+    "visits": (
+        ("k INT", "d INT", "h HLL", "b BITMAP"),
+        (
+            "(1, 1, hll_hash('a'), to_bitmap(1)), (1, 2, hll_hash('b'), to_bitmap(2)), "
+            "(2, 1, hll_hash('a'), bitmap_from_string('2,3')), (2, 2, hll_empty(), to_bitmap(3)), "
+            "(3, 1, NULL, NULL)"
+        ),
+    ),
+    "typed": (
+        (
+            "n INT",
+            "t TINYINT",
+            "s SMALLINT",
+            "i INT",
+            "l BIGINT",
+            "g LARGEINT",
+            "f FLOAT",
+            "x DOUBLE",
+            "c DECIMAL(9,2)",
+            "v VARCHAR(20)",
+            "d DATE",
+            "m DATETIME",
+        ),
+        (
+            "(1, 5, 5, 5, 5, 5, 1.5, 1.5, 1.5, 'abc', DATE '2024-02-29', "
+            "TIMESTAMP '2024-02-29 13:14:15'), "
+            "(2, -5, -5, -5, -5, -5, 0.1, 1e20, -0.5, '5', DATE '0001-01-01', "
+            "TIMESTAMP '2024-02-29 00:00:00'), "
+            "(3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)"
+        ),
+    ),
 }
 CONTEXT = Context(
     utc_now=datetime(2024, 2, 29, 23, 30, 15, 123456, tzinfo=UTC),
@@ -79,11 +112,24 @@ def relation(name: TableName) -> str:
     return f"(SELECT {casts} FROM (VALUES {rows}) AS v({names}))"
 
 
+def _platform() -> str:
+    with duckdb.connect() as connection:
+        found = connection.execute("PRAGMA platform").fetchone()
+    assert found is not None
+    return str(found[0])
+
+
 class Golden:
     """An engine with the golden tables."""
 
     def __init__(self, folder: Path) -> None:
-        settings = EngineSettings(512 * 1024**2, 2, [folder / "data"], folder / "spill")
+        settings = EngineSettings(
+            512 * 1024**2,
+            2,
+            [folder / "data"],
+            folder / "spill",
+            extensions=[write_extension(folder, _platform())],
+        )
         self.engine = Engine(settings)
         self.translator = Translator()
         self.catalog = GoldenCatalog()

@@ -114,6 +114,7 @@ THREAD_QUEUE_MAX = 1_024  # blocking calls waiting; past it the server says Slow
 USER_NAME_LENGTH_MAX = 128  # lakeFS's longest user name is shorter
 CREDENTIAL_CACHE_S = 5  # a key removed by another process works at most so long
 CREDENTIAL_CACHE_MAX = 1_000  # access keys a process keeps decrypted
+SQL_USERS_MAX = 4_999  # users of SQL: listed by one scan of SCAN_ROWS_MAX
 
 # Commands
 COMMAND_CONNECT_S = 10  # a server of the same network answers within milliseconds
@@ -170,5 +171,83 @@ PLANS_CACHED_MAX = 1_000  # translated statements a process keeps: a few KiB eac
 PLAN_VARIANTS_MAX = 16  # of one statement, that differ in literals the translation depends on
 QUERY_TEXT_BYTES_MAX = 4 * MIB  # a parse takes about 1 ms a KiB
 QUERY_DEPTH_MAX = 200  # nested expressions and queries, below Python's own limit
+QUERY_TIMEOUT_S = 900  # Doris's query_timeout
+INSERT_TIMEOUT_S = 14_400  # Doris's insert_timeout
+QUERY_TIMEOUT_S_MAX = 259_200  # three days: a longer statement has been forgotten
+SESSION_WARNINGS_MAX = 64  # MySQL's max_error_count: rows of SHOW WARNINGS
+USER_VARIABLES_MAX = 1_000  # of one session
+REPLANS_MAX = 10  # a query whose tables' schemas move under it, then 1105
+ALTER_JOBS_MAX = 100  # of one catalog, for SHOW ALTER TABLE; the oldest go
+LISTED_TABLES_MAX = 100_000  # what one SHOW or one query of information_schema looks at
+LOG_ROWS_MAX = 1_000  # of one CALL lake_log
 RESULT_BATCH_ROWS = 8_192  # rows the engine hands over at once: the first is not kept waiting
 ERROR_TEXT_MAX = 512  # characters of the engine's own words in an error
+
+# Rowsets
+ROWSET_HEADER_BYTES_MAX = 2 * KIB  # of an entry's metadata: about 170 columns fit
+ROWSET_AHEAD_US_MAX = 86_400 * 1_000_000  # a sequence further ahead is a clock gone wrong
+SUBTREE_OPEN_ROWS_MAX = 2_000  # uncommitted rows of a table read by each query; more are sealed
+SUBTREE_ROWS_CACHED_MAX = 200_000  # rowsets a process knows by heart: under 1 KiB each
+SUBTREE_HEADS_KEPT = 4  # commits of one table known by heart: its branches
+SCHEMAS_CACHED_MAX = 1_000  # decoded schemas a process keeps: some ten KiB each
+SCHEMA_BYTES_MAX = 64 * MIB  # of one _schema.json: 4,096 columns and 4,096 partitions
+BLOCK_PATHS_CACHED_MAX = 200_000  # rowset files whose place a process knows: 300 bytes each
+DATABASES_MAX = 10_000  # of one catalog, and tables of one database: SHOW lists them all
+LABEL_KEEP_S = 3 * 86_400  # Doris's label_keep_max_second
+LABELS_EXPIRED_AT_ONCE = 100  # expired labels that one publication deletes: it must not wait long
+PUBLICATIONS_AT_ONCE = 64  # of one branch in one transaction: bounds the wait of the first
+ROWSET_FOOTERS_CACHED_MAX = 20_000  # opened footers: a few KiB each, more with sketches
+ROW_GROUP_ROWS = 122_880  # DuckDB's own: what one thread reads at a time
+ROW_GROUP_BYTES_MAX = 32 * MIB  # of rows kept until they are written
+ROWSET_PIECE_BYTES = 256 * KIB  # of a file handed on at a time
+
+# Load jobs
+DIRECTORY_NAMES_MAX = 1_000_000  # of one local directory that a wildcard is matched against
+LOAD_FILES_MAX = 10_000  # of one data description: each is opened, and named in errors
+LOAD_PATTERNS_MAX = 1_000  # that the braces of one path may stand for
+LOAD_BRACES_MAX = 16  # nested in a path: expansion recurses into them
+LOAD_STATEMENT_BYTES_MAX = 256 * KIB  # of a LOAD: its record is one value of the KV store
+LOAD_JOBS_RUNNING_MAX = 2  # at a time in one process: each may use the whole engine
+LOAD_JOBS_WAITING_MAX = 1_000  # not yet over, of one server; then clients are told to come back
+LOAD_JOBS_KEPT_MAX = 2_000  # ended jobs of one database, Doris's label_num_threshold
+LOAD_JOB_KEEP_S = 3 * 86_400  # Doris's label_keep_max_second: ended jobs, their error logs
+LOAD_ATTEMPTS_MAX = 3  # processes that may die under one job before it is given up
+LOAD_PLANS_MAX = 10  # of one job, when its tables' schemas keep moving
+LOAD_TIMEOUT_S = 14_400  # Doris's default of a broker load
+LOAD_TIMEOUT_S_MAX = 259_200  # Doris's max_load_timeout_second
+STREAM_LOAD_TIMEOUT_S = 600  # Doris's default of a stream load, and of a transaction not committed
+JOB_IDS_BLOCK = 1_000  # ids a process takes at once: one KV write for so many
+ERROR_LOG_ROWS_MAX = 1_000  # bad rows kept of one load
+ERROR_LOG_BYTES_MAX = 4 * MIB  # of one error log
+ERROR_LOG_LINE_MAX = 4 * KIB  # characters of one bad row
+ERROR_LOGS_MAX = 10_000  # files kept; the oldest go first
+LOAD_DATA_BYTES_MAX = 10 * 1024 * MIB  # of a client's file: kept on disk while it is loaded
+PREPARED_ROWSETS_MAX = 1_000  # of a transaction waiting for its commit: its record names them
+
+# Origins of loads
+ORIGIN_CONNECT_S = 10  # to a configured host
+ORIGIN_READ_S = 120  # without a byte from a configured host
+ORIGIN_REDIRECTS_MAX = 3  # each to a place that is configured too
+ORIGIN_ANSWER_BYTES_MAX = 64 * MIB  # a WebHDFS listing of DIRECTORY_NAMES_MAX names is cut there
+ORIGIN_PAGE = 1_000  # names per page of a listing
+
+# Reading loads
+LOAD_CHUNK_BYTES = 4 * MIB  # read and split at once: about a row group of an engine's thread
+LOAD_LINE_BYTES_MAX = 64 * MIB  # one row of a text file, held in memory
+LOAD_BATCH_ROWS = 65_536  # rows that the engine hands to a rowset's writer at once
+LOAD_JSON_BYTES_MAX = 100 * MIB  # one JSON document, Doris's streaming_load_json_max_mb
+LOAD_SPOOLED_BYTES_MAX = 10 * GIB  # a Parquet file that came as a stream, kept on the disk
+
+# Doris HTTP
+DORIS_CREDENTIALS_LENGTH_MAX = 4 * KIB  # of a Basic authorization, in base64
+DORIS_BODY_BYTES_MAX = 1 * MIB  # of a request that is no load: connectors send a query's text
+STREAM_LOAD_BYTES_MAX = 100 * GIB  # Doris's streaming_load_max_mb for CSV
+STREAM_LOAD_TIMEOUT_S_MAX = 259_200  # Doris's longest: three days
+STREAM_LOADS_MAX = 16  # stream loads of one process at a time: each holds a thread
+STREAM_LOADS_WAITING_MAX = 256  # more of them wait; past it they are refused
+
+# Statements that change rows
+STATEMENT_RUNS_MAX = 10  # planned again when its table moved, then 1105 transaction conflict
+TRANSACTION_STATEMENTS_MAX = 1_000  # each a change of its own in one write of the store
+PLAIN_ROWS_MAX = 500  # rows of VALUES written without the engine: above, it is faster
+PLAIN_PARTITIONS_MAX = 64  # whose bounds are read again for each INSERT of plain rows

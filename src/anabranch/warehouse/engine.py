@@ -26,13 +26,18 @@ from anabranch.warehouse.sql.functions.families import macro_statements
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What an instance may use. `extensions` are files loaded before it is locked."""
+    """What an instance may use. `extensions` are files loaded before it is locked.
+
+    `state_bytes_max` bounds what aggregates of sketches and bitmaps keep outside of the engine's
+    own limit, all statements of the process together; by default a quarter of `memory_bytes_max`.
+    """
 
     memory_bytes_max: int
     threads: int
     directories: Sequence[Path]
     spill: Path
     extensions: Sequence[Path] = field(default=())
+    state_bytes_max: int | None = None
 
 
 class Engine:
@@ -54,6 +59,10 @@ class Engine:
         self._connection: Any = duckdb.connect(":memory:", config=config)
         for extension in settings.extensions:
             self._connection.execute(f"LOAD {_path(extension)}")
+        if settings.extensions:
+            most = settings.state_bytes_max
+            most = settings.memory_bytes_max // 4 if most is None else most
+            self._connection.execute("SELECT hll_memory_max(?::BIGINT)", [most])
         for macro in macro_statements():
             self._connection.execute(macro)
         places = ", ".join(_path(each, is_directory=True) for each in settings.directories)
@@ -160,6 +169,9 @@ _PREFIX = re.compile(r"^[A-Z][A-Za-z ]+ Error: ")
 def translate_error(error: Exception) -> SqlError:
     """Return an error of the engine in the words that clients know."""
     text = str(error)
+    if "MEM_LIMIT_EXCEEDED" in text:  # the extension's own words
+        shown = f"errCode = 2, detailMessage = {_first_line(text)}"
+        return SqlError(1105, "HY000", shown, Kind.BUSY)
     if isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory" in text:
         return SqlError(
             1105, "HY000", "errCode = 2, detailMessage = MEM_LIMIT_EXCEEDED: the query needs more "

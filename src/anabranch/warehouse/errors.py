@@ -4,6 +4,9 @@ Doris answers most of its own rules with 1105 and `errCode = 2, detailMessage = 
 a number for keeps MySQL's number, SQLSTATE and text.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from anabranch.kernel.errors import AnabranchError, Kind
 
 _GENERAL = "HY000"
@@ -154,3 +157,48 @@ def access_denied(user: str, host: str, has_password: bool) -> SqlError:
 def interrupted() -> SqlError:
     """Return MySQL's 1317."""
     return SqlError(1317, "70100", "Query execution was interrupted", Kind.TIMEOUT)
+
+
+def label_used(label: str, job: int, status: str) -> SqlError:
+    """Return Doris's refusal of a label that a load has already; `status` is that load's."""
+    told = f"relate to txn [{job}], status [{status}]."
+    return doris(f"Label [{label}] has already been used, {told}")
+
+
+def transaction_conflict() -> SqlError:
+    """Return the end of a statement that others were faster than, each time it was run."""
+    return doris("transaction conflict")
+
+
+_LAKE_CODES = {
+    Kind.REPOSITORY_NOT_FOUND: (1049, _REFUSED),
+    Kind.BRANCH_NOT_FOUND: (1049, _REFUSED),
+    Kind.REF_NOT_FOUND: (1049, _REFUSED),
+    Kind.TAG_NOT_FOUND: (1049, _REFUSED),
+    Kind.COMMIT_NOT_FOUND: (1049, _REFUSED),
+    Kind.REF_EXPRESSION: (1049, _REFUSED),
+    Kind.REF_AMBIGUOUS: (1049, _REFUSED),
+    Kind.NOT_A_BRANCH: (1290, _GENERAL),
+    Kind.READ_ONLY_REPOSITORY: (1290, _GENERAL),
+    Kind.PROTECTED_BRANCH: (1290, _GENERAL),
+}
+_LAKE_CODE = (1105, _GENERAL)
+
+
+def of_lake(error: AnabranchError) -> SqlError:
+    """Return an error of the lake as a statement's: the kind stays, Doris's envelope around it."""
+    if isinstance(error, SqlError):
+        return error
+    code, state = _LAKE_CODES.get(error.kind, _LAKE_CODE)
+    return SqlError(code, state, f"errCode = 2, detailMessage = {error.message}", error.kind)
+
+
+@contextmanager
+def lake_errors(*passing: type[AnabranchError]) -> Iterator[None]:
+    """Let what the lake raises come out as SqlError, those of the classes `passing` as they are."""
+    try:
+        yield
+    except AnabranchError as error:
+        if isinstance(error, (SqlError, *passing)):
+            raise
+        raise of_lake(error) from error

@@ -27,6 +27,13 @@ def load_sketches(connection: duckdb.DuckDBPyConnection, directory: Path, bytes_
     connection.execute("SELECT hll_memory_max(?::BIGINT)", [bytes_max])
 
 
+def prepare_extension(directory: Path) -> Path:
+    """Write the extension for this DuckDB into a directory that exists; return its path."""
+    with duckdb.connect() as connection:
+        ((platform,),) = connection.execute("PRAGMA platform").fetchall()
+    return write_extension(directory, str(platform))
+
+
 def write_extension(directory: Path, platform: str) -> Path:
     """Write the extension for a platform into a directory, and return its path.
 

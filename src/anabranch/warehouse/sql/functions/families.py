@@ -3,6 +3,7 @@
 from anabranch.warehouse.sql.functions import casts
 from anabranch.warehouse.sql.functions.aggregates import AGGREGATES, WINDOWS
 from anabranch.warehouse.sql.functions.arrays import ARRAYS
+from anabranch.warehouse.sql.functions.bitmaps import BITMAPS
 from anabranch.warehouse.sql.functions.conditionals import CONDITIONALS, SESSION
 from anabranch.warehouse.sql.functions.dates import DATES
 from anabranch.warehouse.sql.functions.documents import DOCUMENTS
@@ -21,6 +22,7 @@ FAMILIES = (
     DOCUMENTS,
     ARRAYS,
     SKETCHES,
+    BITMAPS,
     SESSION,
 )
 

@@ -1,0 +1,1 @@
+"""What runs statements: a module for each family, a class for each handler."""

@@ -1,0 +1,91 @@
+"""BEGIN, COMMIT and ROLLBACK, and what clients are told of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from anabranch.warehouse.changes import Changing
+from anabranch.warehouse.load_jobs import TRANSACTIONS
+from anabranch.warehouse.load_records import LoadRecords
+from anabranch.warehouse.publishing import LabelUse
+from anabranch.warehouse.results import Done, Result
+from anabranch.warehouse.sql.statements import Begin, Commit, Rollback
+from anabranch.warehouse.transactions import Transaction
+
+if TYPE_CHECKING:
+    from anabranch.warehouse.changes import Planned
+    from anabranch.warehouse.parts import Parts
+    from anabranch.warehouse.session import SqlSession
+
+
+class Transactions:
+    """Begins and ends the transactions of sessions."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._changing = Changing(parts)
+        self._numbers = Numbers(parts)
+
+    def run(self, session: SqlSession, statement: Begin | Commit | Rollback) -> Iterator[Result]:
+        """Begin or end; an end without a beginning is nothing, as clients expect."""
+        match statement:
+            case Begin():
+                yield self._begin(session, statement)
+            case Commit():
+                yield self._commit(session)
+            case Rollback():
+                yield self._rollback(session)
+
+    def _begin(self, session: SqlSession, statement: Begin) -> Done:
+        open_one = session.transaction
+        if not isinstance(open_one, Transaction):
+            number = self._numbers.next()
+            use = None
+            if statement.label is not None:
+                use = LabelUse(session.database_place(), statement.label, number)
+            shown = statement.label or new_label(self._parts, "txn_insert")
+            open_one = session.transaction = Transaction(shown, number, use)
+        return Done(0, info=info(open_one.shown, "PREPARE", open_one.number))
+
+    def _commit(self, session: SqlSession) -> Done:
+        found, session.transaction = session.transaction, None
+        if not isinstance(found, Transaction):
+            return Done(0)
+        published = found.commit(session, self._changing)
+        if not published:
+            return Done(0)
+        return Done(0, info=info(found.shown, "VISIBLE", found.number))
+
+    def _rollback(self, session: SqlSession) -> Done:
+        found, session.transaction = session.transaction, None
+        if found is None:
+            return Done(0)
+        found.rollback()
+        if not isinstance(found, Transaction):
+            return Done(0)
+        return Done(0, info=info(found.shown, "ABORTED", found.number))
+
+
+def new_label(parts: Parts, prefix: str) -> str:
+    """Return a label that nobody gave."""
+    return f"{prefix}_{parts.ids.hex32()}"
+
+
+class Numbers:
+    """Numbers of transactions, which loads and statements share."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._records = LoadRecords(parts.lake, parts.labels)
+
+    def next(self) -> int:
+        """Return a number that no other transaction has."""
+        return self._records.next_id(TRANSACTIONS)
+
+
+def info(label: str, status: str, number: int, planned: Planned | None = None) -> str:
+    """Return what the OK packet tells of a transaction, in Doris's form."""
+    text = f"{{'label':'{label}', 'status':'{status}', 'txnId':'{number}'"
+    if planned is not None and planned.filtered_rows:
+        text += ", 'err':'" + planned.first_error.replace("'", "") + "'"
+    return text + "}"

@@ -1,0 +1,1 @@
+"""Loading: bytes of files to judged, routed and folded rows in rowset files."""
