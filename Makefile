@@ -7,10 +7,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check quick notebook environments lock format clean
+.PHONY: help setup serve check quick notebook seed-hll environments lock format clean
 
 help:            ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup:           ## make .venv, install the locked dependencies and the project
 	@sh tools/prerequisites.sh build
@@ -31,6 +31,9 @@ notebook:        ## the Spark notebook against a fresh server, on both Sparks
 	@sh tools/prerequisites.sh check
 	@$(PYTHON) -m tools.setup
 	@exec $(BIN)/python -m tests.notebook $(ARGS)
+
+seed-hll: setup  ## the test of HLL loads against a fresh server, nine tables
+	@exec $(BIN)/python -m tests.seed $(ARGS)
 
 environments:    ## build the environments of all client programs under .cache/
 	@sh tools/prerequisites.sh check

@@ -74,7 +74,7 @@ def test_command(*, quick: bool, more: list[str]) -> list[str]:
         command += ["--hypothesis-profile=ci", "--durations=15", "--color=no"]
     if quick:
         paths = [] if any(not option.startswith("-") for option in more) else quick_paths()
-        command += ["-q", "-m", "not slow", *paths]
+        command += ["-q", "-m", "not slow", "--numprocesses=auto", "--dist=loadfile", *paths]
     return command + more
 
 

@@ -14,7 +14,7 @@ from tools.steps import ROOT, must
 # One after the other: a later one may name an earlier one as a constraint.
 LOCKS = (
     ["build", "run", "dev"]
-    + ["clients", "lakefs", "s3fs", "duckdb-httpfs"]
+    + ["clients", "lakefs", "mysql", "s3fs", "duckdb-httpfs"]
     + ["spark33", "spark43"]
 )
 UV = "uv>=0.13,<0.14"

@@ -32,6 +32,8 @@ class Directory:
         self.kv = path / "kv.db"
         self.blocks = path / "blocks"
         self.run = path / "run"
+        self.engine = path / "engine"
+        self.load_errors = path / "load_errors"
         self.lock = path / "lock"
         self.format = path / "format"
         self.key = path / "server.key"

@@ -5,8 +5,10 @@ file given by `--config` (TOML, the names below as keys), else it is the default
 speak to a server have their own, and read `~/.anabranch.toml`. docs/settings.md lists them all.
 """
 
+import contextlib
 import ipaddress
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 from anabranch.kernel.errors import Forbidden, InvalidInput, Kind
+from anabranch.kernel.ids import parse_repository_id
 
 PREFIX = "ANABRANCH_"
 CLIENT_FILE = "~/.anabranch.toml"
@@ -25,6 +28,17 @@ _TRUE = frozenset(("1", "true", "yes", "on"))
 _FALSE = frozenset(("0", "false", "no", "off", ""))
 _PORT_MAX = 65_535
 _WORKERS_MAX = 256
+_SQL_THREADS_MAX = 1_024
+_SQL_MEMORY_BYTES_MIN = 128 * 1024**2
+_SQL_MEMORY_BYTES_MAX = 1024**5
+_CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
+_BYTES = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?((?:[kmgt]i?)?b?)", re.I)
+_UNITS = {
+    prefix + infix + unit: base**power
+    for power, prefix in enumerate(("", "k", "m", "g", "t"))
+    for infix, base in (("", 1000), ("i", 1024))
+    for unit in ("", "b")
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +52,20 @@ class Settings:
     host: Annotated[str, "Address to listen on."] = "127.0.0.1"
     port: Annotated[int, "Port of REST, S3 and the page; 0 picks a free one."] = 8000
     raw_port: Annotated[int, "Port of the raw store; 0 picks a free one."] = 9000
-    sql_port: Annotated[int, "Port of MySQL's protocol; not offered yet."] = 9030
-    doris_port: Annotated[int, "Port of Doris's HTTP; not offered yet."] = 8030
-    no_sql: Annotated[bool, "Leave the SQL ports off; they are not offered yet."] = False
+    sql_port: Annotated[int, "Port of MySQL's protocol; 0 picks a free one."] = 9030
+    doris_port: Annotated[int, "Port of Doris's HTTP (stream load); 0 picks a free one."] = 8030
+    no_sql: Annotated[bool, "Run without the SQL process and its two ports."] = False
+    sql_memory: Annotated[
+        str, "What the SQL engine may use, as 4GiB; empty means a quarter of the memory."
+    ] = ""
+    sql_threads: Annotated[int, "Threads of the SQL engine; 0 means one for each core."] = 0
+    catalog: Annotated[str, "Repository of the SQL databases; made when it is not there."] = (
+        "warehouse"
+    )
+    broker: Annotated[
+        tuple[str, ...],
+        "Broker of LOAD, as name=URL prefix=target URL prefix; may be repeated.",
+    ] = ()
     workers: Annotated[int, "HTTP worker processes; 0 means half the cores, at least 1."] = 0
     tls_cert: Annotated[Path | None, "PEM file with the certificate chain; turns TLS on."] = None
     tls_key: Annotated[Path | None, "PEM file with the certificate's private key."] = None
@@ -70,6 +95,11 @@ class Settings:
     def scheme(self) -> str:
         """Return the scheme of the HTTP ports."""
         return "https" if self.has_tls else "http"
+
+    @property
+    def sql_memory_bytes(self) -> int:
+        """Return what the SQL engine may use."""
+        return parse_bytes(self.sql_memory) if self.sql_memory else default_sql_memory_bytes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +131,34 @@ def is_loopback(host: str) -> bool:
 def default_workers() -> int:
     """Return how many workers a server has unless told: half the cores it may use."""
     return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
+def default_sql_threads() -> int:
+    """Return how many threads the SQL engine has unless told: one for each core it may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def default_sql_memory_bytes() -> int:
+    """Return what the SQL engine may use unless told: a quarter of what this process may."""
+    found = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # A container's limit is below the machine's memory, or the word "max".
+    with contextlib.suppress(OSError, ValueError):
+        found = min(found, int(_CGROUP_MEMORY.read_text()))
+    return max(_SQL_MEMORY_BYTES_MIN, found // 4)
+
+
+def parse_bytes(text: str) -> int:
+    """Return a number of bytes from `1073741824`, `512MiB`, `1.5 GiB` or `1GB`.
+
+    Raises InvalidInput for anything else and for less than an engine needs to start.
+    """
+    found = _BYTES.fullmatch(text.strip())
+    if found is None:
+        raise InvalidInput(Kind.VALUE, f"not an amount of memory, as 4GiB: {text!r}")
+    size_bytes = int(float(found[1]) * _UNITS[found[2].lower()])
+    if not _SQL_MEMORY_BYTES_MIN <= size_bytes <= _SQL_MEMORY_BYTES_MAX:
+        raise InvalidInput(Kind.VALUE, f"sql_memory must be 128MiB to 1PiB: {text!r}")
+    return size_bytes
 
 
 def load(
@@ -212,8 +270,18 @@ def _checked(settings: Settings) -> Settings:
     for name in ("port", "raw_port", "sql_port", "doris_port"):
         if not 0 <= getattr(settings, name) <= _PORT_MAX:
             raise InvalidInput(Kind.VALUE, f"{name} must be 0 to {_PORT_MAX}")
-    if settings.port and settings.port == settings.raw_port:
-        raise InvalidInput(Kind.VALUE, "port and raw_port must differ")
+    names = ["port", "raw_port"] + ([] if settings.no_sql else ["sql_port", "doris_port"])
+    taken: dict[int, str] = {}
+    for name in names:
+        number = getattr(settings, name)
+        if number and number in taken:
+            raise InvalidInput(Kind.VALUE, f"{taken[number]} and {name} must differ")
+        taken[number] = name
+    if not 0 <= settings.sql_threads <= _SQL_THREADS_MAX:
+        raise InvalidInput(Kind.VALUE, f"sql_threads must be 0 to {_SQL_THREADS_MAX}")
+    if settings.sql_memory:
+        parse_bytes(settings.sql_memory)
+    parse_repository_id(settings.catalog)
     if not 0 <= settings.workers <= _WORKERS_MAX:
         raise InvalidInput(Kind.VALUE, f"workers must be 0 to {_WORKERS_MAX}")
     for name, allowed in (

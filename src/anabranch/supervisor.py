@@ -11,6 +11,7 @@ import os
 import selectors
 import shutil
 import signal
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from anabranch.directory import Directory
 from anabranch.kernel.errors import Kind, Unavailable
 from anabranch.ports import HeldPort, resolve_host
 from anabranch.processes import Child, Plan, is_ready
-from anabranch.settings import Settings, default_workers
+from anabranch.settings import Settings, default_sql_threads, default_workers
 from anabranch.telemetry import logger
 
 STOP_S = 4.3
@@ -93,19 +94,22 @@ class Supervisor:
 
     def _hold_ports(self) -> Settings:
         host = resolve_host(self._settings.host)
-        numbers = []
-        for number in (self._settings.port, self._settings.raw_port):
-            held = HeldPort(host, number)
+        names = ["port", "raw_port"]
+        if not self._settings.no_sql:
+            names += ["sql_port", "doris_port"]
+        numbers: dict[str, int] = {}
+        for name in names:
+            held = HeldPort(host, getattr(self._settings, name))
             self._ports.append(held)
-            numbers.append(held.number)
-        return dataclasses.replace(
+            numbers[name] = held.number
+        found = dataclasses.replace(
             self._settings,
             data=self._directory.path,
             host=host,
-            port=numbers[0],
-            raw_port=numbers[1],
             workers=self._settings.workers or default_workers(),
+            sql_threads=self._settings.sql_threads or default_sql_threads(),
         )
+        return dataclasses.replace(found, **numbers)  # type: ignore[arg-type]  # ports alone
 
     def _plan_children(self, settings: Settings) -> None:
         self._settings = settings
@@ -114,6 +118,8 @@ class Supervisor:
         for index in range(settings.workers):
             plan = Plan(settings, f"worker-{index}", index)
             self._slots.append(_Slot("anabranch.worker", plan))
+        if not settings.no_sql:
+            self._slots.append(_Slot("anabranch.sql", Plan(settings, "sql")))
         self._jobs = _Slot("anabranch.jobs", Plan(settings, "jobs"))
 
     def _start(self, slot: _Slot) -> None:
@@ -215,15 +221,19 @@ class Supervisor:
     def _say_where(self) -> None:
         settings = self._settings
         shown = _WILDCARDS.get(settings.host, settings.host)
-        for number in (settings.port, settings.raw_port):
-            _probe(shown, number, is_tls=settings.has_tls)
-        endpoints: Endpoints = {
-            "api": {"host": shown, "port": settings.port},
-            "raw": {"host": shown, "port": settings.raw_port},
-            "pid": os.getpid(),
-        }
-        if settings.has_tls:
-            endpoints["api"]["tls"] = endpoints["raw"]["tls"] = True
+        ports = {"api": settings.port, "raw": settings.raw_port}
+        if not settings.no_sql:
+            ports |= {"sql": settings.sql_port, "doris": settings.doris_port}
+        endpoints: Endpoints = {}
+        for name, number in ports.items():
+            if name == "sql":
+                _probe_greeting(shown, number)
+            else:
+                _probe(shown, number, is_tls=settings.has_tls)
+            endpoints[name] = {"host": shown, "port": number}
+            if settings.has_tls:
+                endpoints[name]["tls"] = True
+        endpoints["pid"] = os.getpid()
         self._directory.write_endpoints(endpoints)
         self._is_announced = True
         self._announce(endpoints)
@@ -249,6 +259,17 @@ class Supervisor:
         shutil.rmtree(self._directory.run, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
+
+
+def _probe_greeting(host: str, number: int) -> None:
+    """Wait for the first byte of a server that speaks first; raise Unavailable without one."""
+    try:
+        with socket.create_connection((host, number), timeout=_PROBE_TIMEOUT_S) as connection:
+            said = connection.recv(1)
+    except OSError as error:
+        raise Unavailable(Kind.BUSY, f"port {number} does not answer: {error}") from None
+    if not said:
+        raise Unavailable(Kind.BUSY, f"port {number} does not answer")
 
 
 def _probe(host: str, number: int, *, is_tls: bool) -> None:

@@ -269,7 +269,7 @@ class Trial:
 
     def _options(self) -> list[str]:
         port, raw_port = map(str, self._ports)
-        return ["--port", port, "--raw-port", raw_port, "--workers", str(WORKERS)]
+        return ["--port", port, "--raw-port", raw_port, "--workers", str(WORKERS), "--no-sql"]
 
     def _server_now(self) -> RunningServer:
         assert self._server is not None

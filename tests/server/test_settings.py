@@ -13,6 +13,7 @@ from anabranch.settings import (
     encode_settings,
     is_loopback,
     load,
+    parse_bytes,
 )
 
 
@@ -31,6 +32,30 @@ def test_options_come_before_environment_before_file_before_default(tmp_path: Pa
     assert (settings.port, settings.raw_port, settings.sql_port) == (21, 12, 3)
     assert settings.doris_port == 8030
     assert settings.s3_domain == ("a.b", "c.d")
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("134217728", 128 * 1024**2),
+        ("128MiB", 128 * 1024**2),
+        ("1.5 GiB", 3 * 1024**3 // 2),
+        ("2g", 2 * 1000**3),
+        ("1TB", 1000**4),
+        ("1024tib", 1024**5),
+    ],
+)
+def test_amounts_of_memory(text: str, size_bytes: int) -> None:
+    assert parse_bytes(text) == size_bytes
+    assert load({"sql_memory": text}, environment={}).sql_memory_bytes == size_bytes
+
+
+def test_sql_memory_is_a_part_of_the_machine_unless_told() -> None:
+    assert 128 * 1024**2 <= Settings().sql_memory_bytes <= 1024**5
+
+
+def test_ports_of_a_server_without_sql_are_not_compared() -> None:
+    assert load({"port": 9030, "no_sql": True}, environment={}).port == 9030
 
 
 def test_the_file_may_come_from_the_environment(tmp_path: Path) -> None:
@@ -61,6 +86,14 @@ def test_texts_become_values(name: str, text: str, value: object) -> None:
         {"PORT": "65536"},
         {"PORT": "-1"},
         {"PORT": "9000"},
+        {"SQL_PORT": "8000"},
+        {"DORIS_PORT": "9030"},
+        {"SQL_THREADS": "-1"},
+        {"SQL_THREADS": "1025"},
+        {"SQL_MEMORY": "much"},
+        {"SQL_MEMORY": "127MiB"},
+        {"SQL_MEMORY": "2000 TiB"},
+        {"CATALOG": "No Name"},
         {"WORKERS": "-1"},
         {"WORKERS": "257"},
         {"QUICKSTART": "perhaps"},

@@ -139,7 +139,16 @@ def test_the_next_start_waits_for_orphans_that_still_hold_the_lock(tmp_path: Pat
 def test_two_servers_cannot_have_one_port(tmp_path: Path) -> None:
     with start_server(tmp_path / "data") as server:
         port = str(server.endpoints["api"]["port"])
-        refused = run("serve", "--data", str(tmp_path / "other"), "--port", port, "--raw-port", "0")
+        refused = run(
+            "serve",
+            "--data",
+            str(tmp_path / "other"),
+            "--port",
+            port,
+            "--raw-port",
+            "0",
+            "--no-sql",
+        )
         assert refused.returncode == 6
         assert f"port {port}" in refused.stderr
         assert status(server, "/_health") == 200
@@ -147,7 +156,9 @@ def test_two_servers_cannot_have_one_port(tmp_path: Path) -> None:
 
 def test_two_servers_cannot_have_one_directory(tmp_path: Path) -> None:
     with start_server(tmp_path / "data") as server:
-        refused = run("serve", "--data", str(server.data), "--port", "0", "--raw-port", "0")
+        refused = run(
+            "serve", "--data", str(server.data), "--port", "0", "--raw-port", "0", "--no-sql"
+        )
         assert refused.returncode == 6
         assert f"process {server.pid}" in refused.stderr
         assert json.loads((server.data / "endpoints.json").read_bytes())["pid"] == server.pid
@@ -177,7 +188,7 @@ def test_stopping_during_start_leaves_nothing(tmp_path: Path) -> None:
     with (
         log,
         subprocess.Popen(
-            [*command, "--port", "0", "--raw-port", "0"],
+            [*command, "--port", "0", "--raw-port", "0", "--sql-port", "0", "--doris-port", "0"],
             stdout=log,
             stderr=log,
             start_new_session=True,

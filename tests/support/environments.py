@@ -1,7 +1,7 @@
 """Environments of their own for client programs, because clients exclude each other.
 
 An environment is a virtual environment made from one lock of `requirements/`, or a folder of jars
-made from one pom of `tests/clients/spark/`. Each is built once under `.cache/`, in a folder whose
+made from one pom of `tests/clients/`. Each is built once under `.cache/`, in a folder whose
 name holds the hash of what it was made from: a changed lock makes a new folder, an unchanged one
 is found as it is. A file lock serialises builders; a folder without its mark is built afresh.
 
@@ -25,10 +25,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache"
 REQUIREMENTS = ROOT / "requirements"
-POMS = ROOT / "tests" / "clients" / "spark"
+POMS = ROOT / "tests" / "clients"
 
-ENVIRONMENTS = ("lakefs", "spark33", "spark43", "clients", "s3fs", "duckdb-httpfs")
-JARS = ("spark33", "spark43")
+ENVIRONMENTS = ("lakefs", "spark33", "spark43", "clients", "mysql", "s3fs", "duckdb-httpfs")
+JARS = {
+    "spark33": "spark/spark33",
+    "spark43": "spark/spark43",
+    "connectorj": "mysql/connectorj",
+    "hdfs": "hdfs",
+}
 
 BUILD_TIMEOUT_S = 1_500.0  # half a gigabyte of Spark over a slow line, on a shared machine
 RUN_TIMEOUT_S = 300.0  # a client program that takes longer hangs
@@ -102,8 +107,8 @@ def environment(name: str) -> Environment:
 
 
 def jars(name: str) -> list[Path]:
-    """Return the jars that `tests/clients/spark/NAME/pom.xml` stands for, sorted by file name."""
-    pom = POMS / name / "pom.xml"
+    """Return the jars that a pom of `tests/clients` stands for, sorted by file name."""
+    pom = POMS / JARS[name] / "pom.xml"
     folder = find_or_build(
         CACHE / "jars" / f"{name}-{_hash(pom.read_bytes())}",
         lambda target: _copy_dependencies(target, pom),
@@ -175,8 +180,9 @@ def _hash(*parts: bytes) -> str:
 
 def main(names: list[str]) -> None:
     """Build the environments and jars called `names`, or all of them."""
-    for name in names or ENVIRONMENTS:
-        print(f"{name}: {environment(name).python.relative_to(ROOT)}")
+    for name in names or dict.fromkeys([*ENVIRONMENTS, *JARS]):
+        if name in ENVIRONMENTS:
+            print(f"{name}: {environment(name).python.relative_to(ROOT)}")
         if name in JARS:
             print(f"{name}: {len(jars(name))} jars")
 

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,21 @@ class RunningServer:
         """The process that `start_server` started."""
         assert self._process is not None
         return self._process
+
+    @property
+    def sql_port(self) -> int:
+        """The port of MySQL's protocol; the server must have been started with SQL."""
+        return int(self.endpoints["sql"]["port"])
+
+    @property
+    def doris_port(self) -> int:
+        """The port of Doris's HTTP; the server must have been started with SQL."""
+        return int(self.endpoints["doris"]["port"])
+
+    @property
+    def doris_url(self) -> str:
+        """The URL of Doris's HTTP."""
+        return _url(self.endpoints["doris"], tls="tls" in self.endpoints["doris"])
 
     def is_running(self) -> bool:
         """Tell whether the supervisor lives."""
@@ -109,7 +125,7 @@ class RunningServer:
         for _ in range(max(1, int(timeout_s / _POLL_S))):
             if not _living(self.processes()):
                 return
-            _pause()
+            pause()
         left = self.processes()
         self._end_rest(left)
         raise ServerFailed(f"processes left after {timeout_s} s: {sorted(left)}\n{self.read_log()}")
@@ -124,14 +140,17 @@ class RunningServer:
 
 @contextlib.contextmanager
 def start_server(
-    data: Path, *args: str, quickstart: bool = True, timeout_s: float = 30
+    data: Path, *args: str, quickstart: bool = True, has_sql: bool = False, timeout_s: float = 30
 ) -> Iterator[RunningServer]:
     """Run `anabranch serve` on `data` with free ports until the block ends; then stop it.
 
-    `args` go to `serve` after the defaults, so that a repeated option wins. The log lies beside
-    `data`, as `<name>.log`, and is appended to by a second start.
+    `args` go to `serve` after the defaults, so that a repeated option wins. Without `has_sql` there
+    is no SQL process, which takes memory and a second to start. The log lies beside `data`, as
+    `<name>.log`, and is appended to by a second start.
     """
-    running = launch_server(data, *args, quickstart=quickstart, timeout_s=timeout_s)
+    running = launch_server(
+        data, *args, quickstart=quickstart, has_sql=has_sql, timeout_s=timeout_s
+    )
     try:
         yield running
         if running.is_running():
@@ -146,6 +165,7 @@ def launch_server(
     data: Path,
     *args: str,
     quickstart: bool = True,
+    has_sql: bool = False,
     timeout_s: float = 30,
     environment: Mapping[str, str] | None = None,
 ) -> RunningServer:
@@ -154,6 +174,7 @@ def launch_server(
     log = data.with_name(f"{data.name}.log")
     command = [sys.executable, "-m", "anabranch", "serve", "--data", str(data)]
     command += ["--quickstart"] if quickstart else []
+    command += ["--sql-port", "0", "--doris-port", "0"] if has_sql else ["--no-sql"]
     command += ["--port", "0", "--raw-port", "0", *args]
     seen = _stamp(data / "endpoints.json")
     with log.open("ab") as output:
@@ -185,6 +206,13 @@ def launch_server(
         endpoints=endpoints,
         _process=process,
     )
+
+
+@pytest.fixture
+def sql_server(tmp_path: Path) -> Iterator[RunningServer]:
+    """A fresh server with its SQL process for one test."""
+    with start_server(tmp_path / "data", has_sql=True) as running:
+        yield running
 
 
 @pytest.fixture
@@ -231,10 +259,9 @@ def _tail(log: Path) -> str:
     return f"--- {log.name} ---\n{data[-_LOG_BYTES_SHOWN:].decode(errors='replace')}"
 
 
-def _pause() -> None:
-    # A process that is not our child cannot be waited for; its end is polled.
-    with contextlib.suppress(TimeoutError):
-        signal.sigtimedwait([], _POLL_S)
+def pause(seconds: float = _POLL_S) -> None:
+    """Wait between two looks at what can only be polled: a process not our child, a job."""
+    threading.Event().wait(seconds)
 
 
 def _stat_fields(pid: int) -> list[str] | None:

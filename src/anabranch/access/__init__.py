@@ -20,6 +20,7 @@ from anabranch.access.principals import (
     user_creation,
 )
 from anabranch.access.sealing import Sealer
+from anabranch.access.sql_users import SqlUsers
 from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock, IdSource
 from anabranch.kernel.errors import Conflict, InvalidInput, Kind, Unauthenticated
@@ -65,6 +66,12 @@ class Access:
         self._credentials = Credentials(keyspace.LAKE_CREDENTIALS, kv, clock, self._sealer)
         self.raw = Credentials(keyspace.RAW_CREDENTIALS, kv, clock, self._sealer)
         self.users = Users(kv)
+        self.sql_users = SqlUsers(kv, writer, clock, self._sealer)
+
+    @property
+    def sealer(self) -> Sealer:
+        """Return what seals other secrets with the server's key, each bound to its place."""
+        return self._sealer
 
     def is_set_up(self) -> bool:
         """Tell whether the first user was made."""

@@ -7,6 +7,7 @@ SETUP = b"access/setup"
 USERS = b"access/user/"
 LAKE_CREDENTIALS = b"access/credential/"
 RAW_CREDENTIALS = b"access/raw_credential/"
+SQL_USERS = b"access/sql_user/"
 
 
 def user(user_id: str) -> bytes:
@@ -17,3 +18,8 @@ def user(user_id: str) -> bytes:
 def credential(kind: bytes, key_id: str) -> bytes:
     """Return the key of a credential; `kind` is LAKE_CREDENTIALS or RAW_CREDENTIALS."""
     return kind + key_id.encode()
+
+
+def sql_user(name: str) -> bytes:
+    """Return the key of the record of a user of SQL."""
+    return SQL_USERS + name.encode()

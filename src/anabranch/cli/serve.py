@@ -33,6 +33,10 @@ def serve(
     sql_port: Annotated[int | None, _option("sql_port", "--sql-port")] = None,
     doris_port: Annotated[int | None, _option("doris_port", "--doris-port")] = None,
     no_sql: Annotated[bool | None, _option("no_sql", "--no-sql")] = None,
+    sql_memory: Annotated[str | None, _option("sql_memory", "--sql-memory")] = None,
+    sql_threads: Annotated[int | None, _option("sql_threads", "--sql-threads")] = None,
+    catalog: Annotated[str | None, _option("catalog", "--catalog")] = None,
+    broker: Annotated[list[str] | None, _option("broker", "--broker")] = None,
     workers: Annotated[int | None, _option("workers", "--workers")] = None,
     tls_cert: Annotated[Path | None, _option("tls_cert", "--tls-cert")] = None,
     tls_key: Annotated[Path | None, _option("tls_key", "--tls-key")] = None,
@@ -54,8 +58,7 @@ def serve(
 ) -> None:
     """Run a server on one directory until Ctrl-C or SIGTERM.
 
-    Every option is also a variable ANABRANCH_<NAME> and a key of the --config file. The SQL ports
-    are accepted and not offered yet, so endpoints.json leaves them out.
+    Every option is also a variable ANABRANCH_<NAME> and a key of the --config file.
     """
     given = {
         name: tuple(value) if isinstance(value, list) else value
@@ -84,6 +87,9 @@ def _panel(settings: Settings, endpoints: dict[str, Any]) -> Panel:
     table.add_row("S3 and page", api)
     table.add_row("REST", f"{api}/api/v1")
     table.add_row("Raw store", raw)
+    if "sql" in endpoints:
+        table.add_row("SQL", f"mysql://root@{_address(endpoints['sql'])}")
+        table.add_row("Stream load", _url(settings, endpoints["doris"]))
     table.add_row("Data", escape(str(settings.data.absolute())))
     if settings.quickstart:
         table.add_row("", "")
@@ -105,6 +111,10 @@ _QUICKSTART = (
 
 
 def _url(settings: Settings, endpoint: dict[str, Any]) -> str:
+    return f"{settings.scheme}://{_address(endpoint)}"
+
+
+def _address(endpoint: dict[str, Any]) -> str:
     host = endpoint["host"]
     shown = f"[{host}]" if ":" in host else host
-    return f"{settings.scheme}://{shown}:{endpoint['port']}"
+    return f"{shown}:{endpoint['port']}"

@@ -45,16 +45,21 @@ class HttpServer(Protocol):
 
 
 def listen(port: Port) -> socket.socket:
+    """Return a listening socket for a port; see `listen_on`."""
+    return listen_on(port.host, port.number)
+
+
+def listen_on(host: str, number: int) -> socket.socket:
     """Return a listening socket of this process's own, beside those of others (SO_REUSEPORT).
 
-    Raises OSError when the address cannot be had.
+    `host` is a numeric address. Raises OSError when it cannot be had.
     """
-    family = socket.AF_INET6 if ":" in port.host else socket.AF_INET
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind((port.host, port.number))
+        listener.bind((host, number))
         listener.listen(BACKLOG)
         listener.setblocking(False)
     except OSError:

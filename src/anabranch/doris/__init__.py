@@ -1,0 +1,1 @@
+"""The Doris HTTP surface: stream load, two-phase commit, load errors, what connectors ask."""
