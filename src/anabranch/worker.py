@@ -18,7 +18,7 @@ from anabranch.processes import Plan, begin, say_ready
 from anabranch.settings import Settings
 from anabranch.telemetry import configure_logs, logger
 
-DRAIN_S = 3.5
+DRAIN_S = 3.0
 """How long requests that run at SIGTERM may take; then the process ends all the same."""
 
 
@@ -34,17 +34,15 @@ def main() -> None:
     except AnabranchError as error:
         logger("worker").error("cannot start", reason=error.message, kind=error.kind)
         sys.exit(1)
-    is_drained = uvloop.run(_serve(app, plan))
-    app.close()
-    if not is_drained:
-        # Threads of requests that hang must not keep the process.
-        logger("worker").warning("requests cut short", after_s=DRAIN_S)
-    sys.stderr.flush()
-    os._exit(0)
+    uvloop.run(_serve(app, plan))
 
 
-async def _serve(app: App, plan: Plan) -> bool:
-    """Serve until SIGTERM; tell whether all requests that ran then have ended in time."""
+async def _serve(app: App, plan: Plan) -> None:
+    """Serve until SIGTERM, give requests that run then some time, and end the process.
+
+    It ends inside the loop: requests cut short see their connection close. Were the loop to end
+    first, their tasks would be cancelled, and the server below would answer that with a 500.
+    """
     settings = plan.settings
     blocking.configure(is_local=app.is_local)
     server = _http_server(
@@ -68,7 +66,12 @@ async def _serve(app: App, plan: Plan) -> bool:
         raise SystemExit(1)
     server.stop()
     done, _ = await asyncio.wait([serving], timeout=DRAIN_S)
-    return bool(done)
+    app.close()
+    if not done:
+        # Threads of requests that hang must not keep the process.
+        logger("worker").warning("requests cut short", after_s=DRAIN_S)
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _port(settings: Settings, application: Application, number: int) -> Port:

@@ -1,5 +1,8 @@
 """repo, branch, tag, commit, log, diff and merge against a real server."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from anabranch.kernel import limits
@@ -264,3 +267,14 @@ def test_merge_lists_all_conflicts(commands: Commands) -> None:
     assert "2 changed" in won
     assert commands("fs", "cat", f"{name}/main/a.csv").stdout == "dev"
     commands(*merge, "--strategy", "nobody", code=2)
+
+
+def test_the_kind_of_a_refusal_is_the_one_documented(commands: Commands, tmp_path: Path) -> None:
+    make(commands, "kinds")
+    commands("repo", "create", "still", "--read-only")
+    file = tmp_path / "x"
+    file.write_bytes(b"x")
+    commands("tag", "create", "kinds/v1", "main")
+    for target, kind in (("kinds/v1", "not_a_branch"), ("still/main", "read_only_repository")):
+        refused = commands("fs", "cp", str(file), f"lake://{target}/x", "--json", code=3)
+        assert json.loads(refused.stderr)["kind"] == kind

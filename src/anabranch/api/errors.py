@@ -86,7 +86,8 @@ def error_response(error: AnabranchError) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(status)
-    headers: Headers = []
+    # What lakeFS's body has no place for: programs of ours tell kinds apart by it.
+    headers: Headers = [(b"x-anabranch-kind", error.kind.value.encode())]
     if status == 401:
         headers += CHALLENGE
     if status == 503:

@@ -1,7 +1,5 @@
 """What a server's refusal means: an error of our tree, with what to try next."""
 
-import re
-
 import msgspec
 
 from anabranch.cli.answers import Problem
@@ -21,6 +19,8 @@ from anabranch.kernel.errors import (
     Unavailable,
 )
 
+KIND_HEADER = "x-anabranch-kind"
+_KINDS = frozenset(Kind)
 _SERVER_FAILED = 500
 _Error = tuple[type[AnabranchError], Kind]
 
@@ -43,21 +43,16 @@ _STATUS: dict[int, _Error] = {
     504: (Unavailable, Kind.TIMEOUT),
 }
 
-# Statuses are those of lakeFS's API, which are coarser than our kinds: the text tells them apart.
-_WORDS: tuple[tuple[int, re.Pattern[str], _Error], ...] = (
-    (400, re.compile(r"\bno changes\b"), (Conflict, Kind.NO_CHANGES)),
-    (400, re.compile(r"\bdirty branch\b"), (Conflict, Kind.DIRTY_BRANCH)),
-    (400, re.compile(r"\bno common commit\b"), (Conflict, Kind.NO_MERGE_BASE)),
-    (400, re.compile(r"\bdefault branch\b"), (Conflict, Kind.DEFAULT_BRANCH)),
-    (404, re.compile(r"^no repository\b"), (NotFound, Kind.REPOSITORY_NOT_FOUND)),
-    (404, re.compile(r"^no branch\b"), (NotFound, Kind.BRANCH_NOT_FOUND)),
-    (404, re.compile(r"^no tag\b"), (NotFound, Kind.TAG_NOT_FOUND)),
-    (404, re.compile(r"^no commit\b"), (NotFound, Kind.COMMIT_NOT_FOUND)),
-    (404, re.compile(r"^no ref\b|has no parent\b"), (NotFound, Kind.REF_NOT_FOUND)),
-    (409, re.compile(r"^a repository\b.* exists\b"), (AlreadyExists, Kind.REPOSITORY_EXISTS)),
-    (409, re.compile(r"^branch\b.* exists\b"), (AlreadyExists, Kind.BRANCH_EXISTS)),
-    (409, re.compile(r"^tag\b.* exists\b"), (AlreadyExists, Kind.TAG_EXISTS)),
-)
+# Statuses are those of lakeFS's API, which are coarser than our kinds.
+_CLASSES: dict[Kind, type[AnabranchError]] = {
+    Kind.NO_CHANGES: Conflict,
+    Kind.DIRTY_BRANCH: Conflict,
+    Kind.NO_MERGE_BASE: Conflict,
+    Kind.DEFAULT_BRANCH: Conflict,
+    Kind.REPOSITORY_EXISTS: AlreadyExists,
+    Kind.BRANCH_EXISTS: AlreadyExists,
+    Kind.TAG_EXISTS: AlreadyExists,
+}
 
 _HINTS = {
     Kind.CREDENTIALS: "check the access key and its secret",
@@ -77,10 +72,13 @@ _HINTS = {
 }
 
 
-def refusal(status: int, body: bytes, *, asked: str, segments: tuple[str, ...]) -> AnabranchError:
+def refusal(
+    status: int, body: bytes, told: str, *, asked: str, segments: tuple[str, ...]
+) -> AnabranchError:
     """Return the error that an answer stands for.
 
-    `asked` is the request as people read it, `segments` are those of its path.
+    `told` is the kind its header names, empty where there is none; `asked` is the request as
+    people read it, `segments` are those of its path.
     """
     message = message_of(body)
     if message is None:
@@ -93,9 +91,9 @@ def refusal(status: int, body: bytes, *, asked: str, segments: tuple[str, ...]) 
             hint="check the endpoint: it is the port of REST, S3 and the page",
         )
     base, kind = _STATUS.get(status, (AnabranchError, Kind.STORE_FAILED))
-    for wanted, words, found in _WORDS:
-        if status == wanted and words.search(message):
-            base, kind = found
+    if told in _KINDS:
+        kind = Kind(told)
+        base = _CLASSES.get(kind, base)
     details = {"asked": asked}
     if kind in _HINTS:
         names = dict(zip(segments[::2], segments[1::2], strict=False))

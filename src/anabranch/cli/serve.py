@@ -98,7 +98,7 @@ def _panel(settings: Settings, endpoints: dict[str, Any]) -> Panel:
         table.add_row("Raw store's keys", f"{_QUICKSTART[2]} / {_QUICKSTART[2]}")
         table.add_row("Repository", "example3, branch main")
     else:
-        table.add_row("Keys", "`anabranch setup` makes the first user and shows the keys")
+        table.add_row("Keys", "those of its first user, whom `anabranch setup` makes")
     return Panel(table, title="Anabranch answers", title_align="left", expand=False)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from anabranch import __version__
-from anabranch.cli.refusals import refusal
+from anabranch.cli.refusals import KIND_HEADER, refusal
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind, Unavailable
 
@@ -114,7 +114,7 @@ class Transport:
         with self._reached(method, segments):
             answer = self._ask(method, target, body, headers)
             data = answer.read()
-        self._check(answer.status, data, method, segments, query, accepted)
+        self._check(answer, data, method, segments, query, accepted)
         return answer.status, data
 
     def upload(self, segments: tuple[str, ...], query: Query, upload: Upload) -> bytes:
@@ -142,7 +142,7 @@ class Transport:
                 data = answer.read()
             finally:
                 connection.close()
-        self._check(answer.status, data, "POST", segments, query)
+        self._check(answer, data, "POST", segments, query)
         return data
 
     @contextmanager
@@ -154,7 +154,7 @@ class Transport:
             answer = connection.getresponse()
         try:
             if answer.status >= _FIRST_FAILURE:
-                self._check(answer.status, answer.read(), "GET", segments, query)
+                self._check(answer, answer.read(), "GET", segments, query)
             size_bytes = answer.length
             yield Download(
                 self._windows(answer, size_bytes, segments),
@@ -240,15 +240,16 @@ class Transport:
 
     def _check(
         self,
-        status: int,
+        answer: http.client.HTTPResponse,
         body: bytes,
         method: str,
         segments: tuple[str, ...],
         query: Query | None,
         accepted: tuple[int, ...] = (),
     ) -> None:
-        if status >= _FIRST_FAILURE and status not in accepted:
-            raise self.refused(status, body, method, segments, query)
+        if answer.status >= _FIRST_FAILURE and answer.status not in accepted:
+            kind = answer.headers.get(KIND_HEADER, "")
+            raise self.refused(answer.status, body, method, segments, query, kind)
 
     def refused(
         self,
@@ -257,10 +258,11 @@ class Transport:
         method: str,
         segments: tuple[str, ...],
         query: Query | None = None,
+        kind: str = "",
     ) -> AnabranchError:
-        """Return the error of a refusal."""
+        """Return the error of a refusal; `kind` is what the answer's header says."""
         asked = self._asked(method, segments, query)
-        return refusal(status, body, asked=asked, segments=segments)
+        return refusal(status, body, kind, asked=asked, segments=segments)
 
     def _asked(self, method: str, segments: tuple[str, ...], query: Query | None = None) -> str:
         # What pages and defaults add is no part of what somebody wanted.

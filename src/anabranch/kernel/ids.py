@@ -104,7 +104,7 @@ def parse_path(text: str) -> Path:
         raise InvalidInput(Kind.PATH, "a path must be valid UTF-8") from None
     if size_bytes > limits.PATH_BYTES_MAX:
         raise InvalidInput(
-            Kind.PATH, f"a path is at most {limits.PATH_BYTES_MAX} bytes, not {size_bytes}"
+            Kind.PATH_LENGTH, f"a path is at most {limits.PATH_BYTES_MAX} bytes, not {size_bytes}"
         )
     return Path(text)
 

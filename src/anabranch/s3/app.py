@@ -72,6 +72,7 @@ _REFUSED_HEADERS = {
     b"x-amz-write-offset-bytes": "Appending to objects",
 }
 _UNREADABLE = re.compile("[\x00-\x08\x0b-\x1f\ufffe\uffff]")
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _REFUSED_NAMES = frozenset(_REFUSED_HEADERS)
 
 
@@ -107,6 +108,8 @@ class Gateway:
         return response
 
     async def _answer(self, request: Request) -> Response:
+        if b"%" in request.raw_path and _BROKEN_ESCAPE.search(request.raw_path):
+            raise Refused("InvalidURI", "Couldn't parse the specified URI.")
         address = parse_address(request.host, request.path, self._domains)
         headers = join_headers(request.headers)
         pairs = parse_pairs(request.query_string)

@@ -76,6 +76,7 @@ CODE = {
     Kind.REF_EXPRESSION: "NoSuchKey",
     Kind.COMMIT_ID: "NoSuchKey",
     Kind.PATH: "InvalidArgument",
+    Kind.PATH_LENGTH: "KeyTooLongError",
     Kind.METADATA: "MetadataTooLarge",
     Kind.BODY: "InvalidRequest",
     Kind.REPOSITORY_NOT_FOUND: "NoSuchBucket",
