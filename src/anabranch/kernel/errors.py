@@ -17,6 +17,7 @@ class Kind(StrEnum):
     REF_EXPRESSION = "ref_expression"
     COMMIT_ID = "commit_id"
     PATH = "path"
+    PATH_LENGTH = "path_length"
     NAMESPACE = "namespace"
     NAMESPACE_OVERLAP = "namespace_overlap"
     METADATA = "metadata"
@@ -92,6 +93,7 @@ class Kind(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     # Statements
     SQL = "sql"
+    LABEL_USED = "label_used"
     # Not offered
     NOT_SUPPORTED = "not_supported"
 
