@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check quick notebook seed-hll environments lock format clean
+.PHONY: help setup serve check quick notebook seed-hll bench-load environments lock format clean
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -34,6 +34,9 @@ notebook:        ## the Spark notebook against a fresh server, on both Sparks
 
 seed-hll: setup  ## the test of HLL loads against a fresh server, nine tables
 	@exec $(BIN)/python -m tests.seed $(ARGS)
+
+bench-load: setup ## speed of loading and folding beside other engines, one table
+	@exec $(BIN)/python -m bench.load $(ARGS)
 
 environments:    ## build the environments of all client programs under .cache/
 	@sh tools/prerequisites.sh check

@@ -15,7 +15,7 @@ from tools.steps import ROOT, must
 LOCKS = (
     ["build", "run", "dev"]
     + ["clients", "lakefs", "mysql", "s3fs", "duckdb-httpfs"]
-    + ["spark33", "spark43"]
+    + ["spark33", "spark43", "bench"]
 )
 UV = "uv>=0.13,<0.14"
 OPTIONS = ["--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"]

@@ -26,6 +26,8 @@ from anabranch.storage.kv.sqlite import SqliteKV
 from anabranch.storage.kv.writer import GroupWriter
 from anabranch.telemetry import Metrics
 from anabranch.ui.app import Page
+from anabranch.warehouse.merging import TableMerges
+from anabranch.warehouse.merging_requests import MergeClient
 
 QUICKSTART_USER = "docker"
 QUICKSTART_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
@@ -62,6 +64,7 @@ class Stores:
     writer: GroupWriter
     lake: Lake
     access: Access
+    merges: TableMerges
 
     def close(self) -> None:
         """Write what is queued and close everything."""
@@ -81,6 +84,7 @@ def open_stores(settings: Settings) -> Stores:
     kv = SqliteKV(directory.kv)
     blocks = LocalBlocks(directory.blocks, kv, clock, ids)
     writer = GroupWriter(kv, blocks.flush, ids=ids)
+    merges = TableMerges()
     lake = Lake(
         kv,
         blocks,
@@ -89,9 +93,12 @@ def open_stores(settings: Settings) -> Stores:
         ids=ids,
         import_from=settings.import_from,
         own_directory=directory.path,
+        merge_driver=merges,
     )
+    # Only the SQL process has an engine; the others ask it about rows.
+    merges.join(lake, MergeClient(directory.merges))
     access = Access(kv, writer, clock, ids, directory.load_key())
-    return Stores(kv, blocks, writer, lake, access)
+    return Stores(kv, blocks, writer, lake, access, merges)
 
 
 @dataclass(frozen=True, slots=True)

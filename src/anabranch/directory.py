@@ -34,6 +34,7 @@ class Directory:
         self.run = path / "run"
         self.engine = path / "engine"
         self.load_errors = path / "load_errors"
+        self.merges = path / "merges.sock"
         self.lock = path / "lock"
         self.format = path / "format"
         self.key = path / "server.key"

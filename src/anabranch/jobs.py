@@ -15,6 +15,7 @@ from anabranch.bootstrap import Stores, SystemClock, open_stores
 from anabranch.kernel.errors import AnabranchError
 from anabranch.processes import begin, say_ready
 from anabranch.telemetry import Metrics, configure_logs, logger
+from anabranch.warehouse.fold_index import FoldIndex
 
 IDLE_S = 60.0
 """Between two rounds when the last one found nothing."""
@@ -43,6 +44,7 @@ def lake_jobs(stores: Stores) -> list[Job]:
         Job("retired_repositories", lambda _: lake.repositories.sweep_retired()),
         Job("issued_addresses", _walking(lake.addresses.sweep_issued)),
         Job("imports", _walking(lake.imports.sweep_imports)),
+        Job("folds", _walking(FoldIndex(lake).sweep_unread)),
         Job("segments", stores.blocks.leftovers([lake.uploads.extents_after]).portion),
     ]
 

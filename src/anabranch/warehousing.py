@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ipaddress
+import socket
 from dataclasses import dataclass
 
 from anabranch import __version__
@@ -18,6 +19,8 @@ from anabranch.warehouse.dispatch import Warehouse
 from anabranch.warehouse.engine import Engine, EngineSettings
 from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.extension import prepare_extension
+from anabranch.warehouse.fold_builder import FoldBuilder
+from anabranch.warehouse.fold_plans import Folds
 from anabranch.warehouse.guarding import UserGuard
 from anabranch.warehouse.handlers import loads as load_statements
 from anabranch.warehouse.handlers import users as user_statements
@@ -31,15 +34,19 @@ from anabranch.warehouse.load_jobs import LoadJobs
 from anabranch.warehouse.load_records import LoadRecords
 from anabranch.warehouse.load_running import LoadRunner
 from anabranch.warehouse.loading.load import Loader
+from anabranch.warehouse.merging_requests import MergeServer
+from anabranch.warehouse.merging_rows import RowConflicts
 from anabranch.warehouse.origins.opening import Origins
 from anabranch.warehouse.parts import Parts, ServerFacts
 from anabranch.warehouse.publishing import Publisher
 from anabranch.warehouse.registry import Registry
 from anabranch.warehouse.results import Process, Processes
+from anabranch.warehouse.rowset_footers import Footers
 from anabranch.warehouse.snapshots import Snapshots
 from anabranch.warehouse.sql import statements as st
 from anabranch.warehouse.sql.shows import ShowKind
 from anabranch.warehouse.sql.transforms.translate import Translator
+from anabranch.warehouse.stored_variables import StoredVariables
 from anabranch.warehouse.stream_loads import StreamLoads
 from anabranch.warehouse.tables import Tables
 
@@ -79,12 +86,26 @@ class Warehousing:
     connections: OpenConnections
     engine: Engine
     jobs: LoadJobs
-    start: Callable[[], None]
-    expire: Callable[[], int]
+    questions: MergeServer
+    builder: FoldBuilder
+    streams: StreamLoads
+
+    def start(self) -> None:
+        """Go on with what was begun, and begin to work."""
+        self.questions.start()
+        self.streams.resume()
+        self.jobs.start()
+        self.builder.start()
+
+    def expire(self) -> int:
+        """Give up loads and transactions whose time is over; return how many."""
+        return self.streams.expire()
 
     def close(self) -> None:
         """End jobs and what runs in the engine."""
+        self.questions.close()
         self.jobs.close()
+        self.builder.close()
         self.engine.close()
 
 
@@ -125,17 +146,17 @@ def build_warehouse(settings: Settings, stores: Stores) -> Warehousing:
     clock, ids = SystemClock(), SystemIds()
     directory = Directory(settings.data)
     lake, users = stores.lake, stores.access.sql_users
-    listed = parse_brokers(settings.broker, settings.import_from)
-    brokers = Brokers(listed, host=settings.host, port=settings.doris_port)
+    brokers = Brokers(parse_brokers(settings.broker, settings.import_from))
     ensure_catalog(stores, settings)
     engine = open_engine(settings)
     tables, labels, databases = Tables(lake), Labels(lake), Databases(lake)
     snapshots = Snapshots(lake, tables)
     publisher = Publisher(lake, snapshots, labels)
-    connections = OpenConnections()
-    records = LoadRecords(lake, labels)
+    footers, connections = Footers(), OpenConnections()
+    folds = Folds(lake, snapshots, footers)
+    builder = FoldBuilder(lake, engine, snapshots, folds, footers, ids)
+    records, loader = LoadRecords(lake, labels), Loader(clock, directory.engine)
     error_logs = ErrorLogs(directory.load_errors, ids, lambda: _doris_url(settings))
-    loader = Loader(clock, directory.engine)
     runner = LoadRunner(
         lake, engine, tables, loader, brokers, Origins(lake, settings.import_from, directory.path)
     )
@@ -153,20 +174,19 @@ def build_warehouse(settings: Settings, stores: Stores) -> Warehousing:
         publisher=publisher,
         clock=clock,
         ids=ids,
+        footers=footers,
+        folds=folds,
         labels=labels,
         loader=loader,
         jobs=jobs,
         users=users,
         processes=connections,
-        facts=_facts(settings, clock),
+        facts=_facts(settings, clock, brokers),
         default_catalog=RepositoryId(settings.catalog),
     )
-    guard = UserGuard(users)
-    statements = Warehouse(parts, _registry(parts, jobs), guard=guard)
-
-    def start() -> None:
-        streams.resume()
-        jobs.start()
+    guard, variables = UserGuard(users), StoredVariables(lake)
+    statements = Warehouse(parts, _registry(parts, jobs), guard=guard, variables=variables)
+    questions = _join_merges(stores, directory, engine)
 
     return Warehousing(
         statements,
@@ -175,9 +195,17 @@ def build_warehouse(settings: Settings, stores: Stores) -> Warehousing:
         connections,
         engine,
         jobs,
-        start,
-        streams.expire,
+        questions,
+        builder,
+        streams,
     )
+
+
+def _join_merges(stores: Stores, directory: Directory, engine: Engine) -> MergeServer:
+    """Judge rows of merges here, and for the processes without an engine."""
+    rows = RowConflicts(stores.lake, engine)
+    stores.merges.join(stores.lake, rows)
+    return MergeServer(directory.merges, rows)
 
 
 def _registry(parts: Parts, jobs: LoadJobs) -> Registry:
@@ -196,19 +224,27 @@ def _registry(parts: Parts, jobs: LoadJobs) -> Registry:
     )
 
 
-def _facts(settings: Settings, clock: SystemClock) -> ServerFacts:
+def _facts(settings: Settings, clock: SystemClock, brokers: Brokers) -> ServerFacts:
     return ServerFacts(
         version=f"anabranch-{__version__}",
-        host=settings.host,
+        host=shown_host(settings.host),
         mysql_port=settings.sql_port,
         http_port=settings.doris_port,
         started_us=clock.now_ns() // 1_000,
-        brokers=tuple(
-            (one.broker, one.target) for one in parse_brokers(settings.broker, settings.import_from)
-        ),
+        brokers=tuple(brokers.names),
     )
 
 
+def shown_host(host: str) -> str:
+    """Return what clients are told of where we listen: every interface is this machine's name."""
+    try:
+        is_any = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        is_any = False
+    return socket.gethostname() if is_any else host
+
+
 def _doris_url(settings: Settings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = shown_host(settings.host)
+    host = f"[{host}]" if ":" in host else host
     return f"{settings.scheme}://{host}:{settings.doris_port}"

@@ -1,13 +1,18 @@
 """Clients of MySQL's protocol against a real server: tables, answers, errors, first questions."""
 
 import json
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pymysql
 import pytest
 import sqlalchemy
 
+from tests.clients.first_statements import CLIENTS
 from tests.support.environments import environment, jars
 from tests.support.server import RunningServer, start_server
 
@@ -32,8 +37,8 @@ column name VARCHAR
 column price DECIMAL
 column at DATETIME
 column ratio DOUBLE
-column flag TINYINT
-column big LARGEINT
+column flag BOOLEAN
+column big INT
 type id java.lang.Long things
 type price java.math.BigDecimal things
 type at java.time.LocalDateTime things
@@ -55,7 +60,7 @@ PYMYSQL = [
     ["SELECT", [[1, "later", 42], [2, None, 2]], 2],
     ["error", 1146],
     ["error", 1136],
-    ["SELECT", [[2, "44"]], 1],
+    ["SELECT", [[2, 44]], 1],
     ["streamed", [2, 1]],
     ["named", [["pymysql_now"]]],
 ]
@@ -94,6 +99,8 @@ def test_the_present_pymysql(server: RunningServer) -> None:
     assert [json.loads(line) for line in result.stdout.splitlines()] == PYMYSQL
 
 
+# SHOW CREATE TABLE has Doris's clauses, of which SQLAlchemy's dialect of MySQL knows nothing.
+@pytest.mark.filterwarnings("ignore:Unknown schema content:sqlalchemy.exc.SAWarning")
 def test_sqlalchemy(server: RunningServer) -> None:
     sql = server.endpoints["sql"]
     engine = sqlalchemy.create_engine(f"mysql+pymysql://root@{sql['host']}:{sql['port']}/")
@@ -120,3 +127,103 @@ def test_sqlalchemy(server: RunningServer) -> None:
             assert connection.execute(chosen).scalars().all() == ["é1", "é2"]
     finally:
         engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def shop(server: RunningServer) -> RunningServer:
+    """The server with a table that first statements ask about."""
+    with connect(server) as connection, connection.cursor() as cursor:
+        for text in (
+            "CREATE DATABASE shop",
+            (
+                "CREATE TABLE shop.sales (k INT, day DATETIME, name VARCHAR(20) COMMENT 'who', "
+                "amount DECIMAL(12,2)) DUPLICATE KEY(k) DISTRIBUTED BY HASH(k) BUCKETS 1 "
+                "PROPERTIES ('replication_num' = '1')"
+            ),
+            (
+                "INSERT INTO shop.sales VALUES (1, '2024-02-01 10:00:00', 'a', 1.5), "
+                "(2, '2024-03-01', 'b', 2.5)"
+            ),
+        ):
+            cursor.execute(text)
+    return server
+
+
+def connect(server: RunningServer, **more: Any) -> Any:
+    return pymysql.connect(host="127.0.0.1", port=server.sql_port, user="root", **more)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_first_statements_are_answered(shop: RunningServer, client: str) -> None:
+    refused = []
+    with connect(shop, database="shop") as connection, connection.cursor() as cursor:
+        for text in CLIENTS[client].strip().splitlines():
+            try:
+                cursor.execute(text)
+                cursor.fetchall()
+            except pymysql.err.MySQLError as error:
+                refused.append((text, error.args))
+    assert refused == []
+
+
+def command_line(server: RunningServer, script: str, *options: str) -> tuple[str, str, int]:
+    """Run a script in the command line client; return its output, its errors and its status."""
+    command = shutil.which("mariadb") or shutil.which("mysql")
+    if command is None:
+        pytest.skip("no MySQL command line client on this machine")
+    result = subprocess.run(
+        [command, "--no-defaults", "-h127.0.0.1", f"-P{server.sql_port}", "-uroot", *options],
+        input=script,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    return result.stdout, result.stderr, result.returncode
+
+
+def test_the_command_line_runs_a_script(shop: RunningServer) -> None:
+    script = (
+        "SHOW TABLES;\nSELECT k, name FROM sales ORDER BY k; SELECT 'a\\tb' AS `x y`, NULL;\n"
+        "delimiter //\nSELECT 1; SELECT 2//\ndelimiter ;\n"
+        "INSERT INTO sales VALUES (3, NULL, 'ü', 0);\nSELECT count(*) FROM sales;\n"
+        "DELETE FROM sales WHERE k = 3;\n"
+    )
+    shown = (
+        "Tables_in_shop\nsales\nk\tname\n1\ta\n2\tb\nx y\tNULL\na\\tb\tNULL\n"
+        "1\n1\n2\n2\ncount(*)\n3\n"
+    )
+    assert command_line(shop, script, "--batch", "shop") == (shown, "", 0)
+    # With auto-rehash the client first asks for the columns of every table.
+    assert command_line(shop, script, "--batch", "--auto-rehash", "shop") == (shown, "", 0)
+
+
+def test_the_command_line_shows_its_state(shop: RunningServer) -> None:
+    out, errors, code = command_line(shop, "\\s\nUSE information_schema\n\\s\n", "shop")
+    assert (errors, code) == ("", 0)
+    for line in (
+        r"Current database:\s+shop",
+        r"Current database:\s+information_schema",
+        r"Current user:\s+'root'@'%'",
+        r"Server version:\s+5\.7\.99 Doris version doris-",
+        r"Server characterset:\s+utf8mb4",
+        r"Conn\.  characterset:\s+utf8",
+        r"Uptime:\s+\d+ sec",
+    ):
+        assert re.search(line, out), line
+
+
+def test_the_command_line_shows_tables_errors_and_warnings(shop: RunningServer) -> None:
+    out, errors, code = command_line(shop, "SELECT k, name FROM sales WHERE k = 1;", "-t", "shop")
+    row = "+------+------+\n"
+    assert (out, errors, code) == (f"{row}| k    | name |\n{row}|    1 | a    |\n{row}", "", 0)
+    script = "DROP TABLE IF EXISTS nothing;\nSELECT 7;\n"
+    out, errors, code = command_line(shop, script, "--show-warnings", "-vv", "shop")
+    assert re.search(r"Note \(Code 1051\): .*nothing", out), out
+    assert "1 row in set" in out
+    out, errors, code = command_line(shop, "SELECT 1; SELECT * FROM nothing; SELECT 3;", "shop")
+    assert (out, code) == ("1\n1\n", 1)
+    assert "ERROR 1146 (42S02) at line 1: " in errors
+    out, errors, code = command_line(shop, "SELEC 1; SELECT 3;", "--force", "shop")
+    assert (out, code) == ("3\n3\n", 0)
+    assert "ERROR 1064 (42000) at line 1: " in errors

@@ -59,3 +59,23 @@ def test_a_reader_that_left_lets_its_writer_go() -> None:
         assert not await pipe.wait_wanted()
 
     asyncio.run(main())
+
+
+def test_what_computes_is_interrupted_when_the_body_breaks_off() -> None:
+    async def main() -> None:
+        pipe = Pipe()
+        told: list[str] = []
+        with pipe.interrupting(lambda: told.append("first")):
+            with pipe.interrupting(lambda: told.append("over")):
+                pass
+            assert told == []
+            pipe.fail(TimeoutError("too long"))
+            pipe.fail(ValueError("what follows from it"))
+        assert told == ["first"]
+        with pytest.raises(TimeoutError):
+            pipe.check()
+        with pytest.raises(TimeoutError), pipe.interrupting(lambda: told.append("late")):
+            raise AssertionError("begun although the body is gone")
+        assert told == ["first"]
+
+    asyncio.run(main())

@@ -84,9 +84,14 @@ class EngineSession:
         self.connection_id = connection_id
         self.is_autocommit = True
         self.is_in_transaction = False
-        self.timeout_s = 900.0
+        self.timeouts_s = [900.0]
         self.is_closed = False
         self.cancelled = threading.Event()
+
+    @property
+    def timeout_s(self) -> float:
+        """Return how long what runs may do so: the next of `timeouts_s`, the last again."""
+        return self.timeouts_s.pop(0) if len(self.timeouts_s) > 1 else self.timeouts_s[0]
 
     def cancel(self) -> None:
         """Interrupt what runs."""
@@ -174,7 +179,7 @@ class Engine:
             session.is_autocommit = said[1].lower() in ("1", "on", "true")
         timeout = re.fullmatch(r"set query_timeout = ([\d.]+)", found[0], re.I)
         if timeout:
-            session.timeout_s = float(timeout[1])
+            session.timeouts_s = [float(timeout[1])]
         yield Done(0)
 
     def _use(self, session: EngineSession, found: re.Match[str]) -> Iterator[Result]:

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from anabranch.access.sql_users import HashedPassword, hash_password
 from anabranch.mysql.connection import Bounds
-from anabranch.mysql.handshake import HashedPassword, hash_password
 from anabranch.mysql.server import MysqlServer
 from tests.mysql.engine import Engine
 
@@ -36,6 +37,9 @@ class People:
 
     def find_user(self, name: str) -> HashedPassword | None:
         return self.passwords.get(name)
+
+    def may_administer(self, name: str) -> bool:
+        return name == "root"
 
 
 def people() -> People:
@@ -106,7 +110,7 @@ def serving(
     """Serve until the block ends."""
     context, certificate = make_certificate(tls_folder) if tls_folder else (None, None)
     engine = Engine()
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()  # as the SQL process has it
     listener = socket.create_server(("127.0.0.1", 0))
     server = MysqlServer(engine, people(), tls=context, bounds=bounds, threads_max=threads_max)
     engine.processes = server

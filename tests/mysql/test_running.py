@@ -144,6 +144,16 @@ def test_a_timeout_cancels(served: Served) -> None:
         cursor.execute("select 1")
 
 
+def test_a_statement_that_is_given_more_time_has_it(served: Served) -> None:
+    with served.connect() as client, client.cursor() as cursor:
+        cursor.execute("select 1")
+        served.engine.sessions[0].timeouts_s = [0.05, 0.3, 0.1]
+        started = time.monotonic()
+        with pytest.raises(pymysql.err.MySQLError, match=r"of 0\.1 s"):
+            cursor.execute(SLOW)
+        assert 0.29 < time.monotonic() - started < 2.3
+
+
 @pytest.mark.parametrize("has_quit", [True, False])
 def test_a_client_that_goes_cancels_its_statement(served: Served, has_quit: bool) -> None:
     client = served.connect()

@@ -28,6 +28,8 @@ REQUIREMENTS = ROOT / "requirements"
 POMS = ROOT / "tests" / "clients"
 
 ENVIRONMENTS = ("lakefs", "spark33", "spark43", "clients", "mysql", "s3fs", "duckdb-httpfs")
+ON_DEMAND = ("bench",)
+"""Environments that nothing of `make check` needs: built when asked for by name."""
 JARS = {
     "spark33": "spark/spark33",
     "spark43": "spark/spark43",
@@ -179,9 +181,9 @@ def _hash(*parts: bytes) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Build the environments and jars called `names`, or all of them."""
+    """Build the environments and jars called `names`, or all that `make check` needs."""
     for name in names or dict.fromkeys([*ENVIRONMENTS, *JARS]):
-        if name in ENVIRONMENTS:
+        if name in (*ENVIRONMENTS, *ON_DEMAND):
             print(f"{name}: {environment(name).python.relative_to(ROOT)}")
         if name in JARS:
             print(f"{name}: {len(jars(name))} jars")

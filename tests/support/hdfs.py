@@ -3,6 +3,7 @@
 import contextlib
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.environments import POMS, jars
@@ -10,9 +11,17 @@ from tests.support.environments import POMS, jars
 STOP_TIMEOUT_S = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Hdfs:
+    """A running cluster: the HTTP ports of its name node and of its data node."""
+
+    port: int
+    data_port: int
+
+
 @contextlib.contextmanager
-def start_hdfs(folder: Path, files: Mapping[Path, str]) -> Iterator[int]:
-    """Start a cluster under `folder` with local files copied to paths; give its HTTP port."""
+def start_hdfs(folder: Path, files: Mapping[Path, str]) -> Iterator[Hdfs]:
+    """Start a cluster under `folder` with local files copied to paths."""
     folder.mkdir(parents=True, exist_ok=True)
     pairs = [text for local, path in files.items() for text in (str(local), path)]
     path = ":".join(map(str, jars("hdfs")))
@@ -31,7 +40,7 @@ def start_hdfs(folder: Path, files: Mapping[Path, str]) -> Iterator[int]:
     try:
         said = cluster.stdout.readline().split()
         assert said[:1] == ["http"], log.read_text()
-        yield int(said[1])
+        yield Hdfs(int(said[1]), int(said[2]))
     finally:
         cluster.stdin.close()
         try:

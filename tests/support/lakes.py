@@ -15,12 +15,14 @@ from anabranch.kernel.ids import (
 )
 from anabranch.kernel.preconditions import Precondition
 from anabranch.lake import Lake
+from anabranch.lake.comparing import Strategy
 from anabranch.lake.values import MergeResult, Repository, Stat
 from anabranch.storage.blocks.base import BlockStore
 from anabranch.storage.blocks.memory import MemoryBlocks
 from anabranch.storage.kv.base import KVStore
 from anabranch.storage.kv.memory import MemoryKV
 from anabranch.storage.kv.writer import GroupWriter
+from anabranch.warehouse.merging import NoRowJudge, TableMerges
 from tests.support.fakes import FakeClock, FakeIds
 
 REPOSITORY = RepositoryId("animals")
@@ -37,6 +39,7 @@ class TestLake:
     clock: FakeClock
     kv: KVStore
     blocks: BlockStore
+    merges: TableMerges
     repository_id: RepositoryId = REPOSITORY
 
     @property
@@ -110,10 +113,12 @@ class TestLake:
         """Make a branch."""
         return self.lake.branches.create(self.repository_id, BranchId(name), Ref(source)).id
 
-    def merge(self, source: str, dest: str = MAIN) -> MergeResult:
+    def merge(
+        self, source: str, dest: str = MAIN, *, strategy: Strategy | None = None
+    ) -> MergeResult:
         """Merge a ref into a branch."""
         return self.lake.merges.merge(
-            self.repository_id, Ref(source), BranchId(dest), committer="tests"
+            self.repository_id, Ref(source), BranchId(dest), committer="tests", strategy=strategy
         )
 
 
@@ -135,11 +140,15 @@ def open_lake(
     seen = wrap(inner)
     store = MemoryBlocks(seen, clock, ids) if blocks is None else blocks
     writer = GroupWriter(seen, store.flush, ids=ids, pause=lambda _seconds: None)
-    lake = Lake(seen, store, writer, clock=clock, ids=ids, import_from=import_from)
+    merges = TableMerges()
+    lake = Lake(
+        seen, store, writer, clock=clock, ids=ids, import_from=import_from, merge_driver=merges
+    )
+    merges.join(lake, NoRowJudge())
     try:
         if creates:
             lake.repositories.create(REPOSITORY, Namespace("s3://data/animals"), committer="tests")
-        yield TestLake(lake, clock, seen, store)
+        yield TestLake(lake, clock, seen, store, merges)
     finally:
         lake.close()
         writer.close()

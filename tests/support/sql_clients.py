@@ -18,6 +18,7 @@ from anabranch.warehouse.extension import write_extension
 from anabranch.warehouse.handlers.changes import Changes
 from anabranch.warehouse.handlers.standard import standard_handlers
 from anabranch.warehouse.handlers.transactions import Transactions
+from anabranch.warehouse.merging_rows import RowConflicts
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.registry import Registry
 from anabranch.warehouse.results import Done, Rows
@@ -95,6 +96,7 @@ def open_client(directory: Path) -> Iterator[Client]:
             labels=catalog.labels,
             default_catalog=catalog.on.repository_id,
         )
+        catalog.on.merges.join(parts.lake, RowConflicts(parts.lake, engine))
         changes, transactions = Changes(parts), Transactions(parts)
         registry = standard_handlers(parts, changes).joined(
             Registry(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anabranch.kernel.errors import InvalidInput
-from anabranch.warehouse.brokers import COLUMNS, Brokers, parse_brokers
+from anabranch.warehouse.brokers import Brokers, parse_brokers
 from anabranch.warehouse.errors import SqlError
 
 ROOTS = ["local:///srv/data", "webhdfs://node:9870/", "https://host/public"]
@@ -49,14 +49,10 @@ def test_an_unknown_broker_is_refused_in_the_words_clients_know() -> None:
         brokers.check("other")
 
 
-def test_without_a_broker_there_is_one_row() -> None:
-    rows = Brokers([], host="127.0.0.1", port=8030).rows(
-        "2026-01-02 00:00:00", "2026-01-01 00:00:00"
-    )
-    assert rows == [
-        ("local", "127.0.0.1", "8030", "true", "2026-01-01 00:00:00", "2026-01-02 00:00:00", "")
-    ]
-    assert len(COLUMNS) == len(rows[0])
+def test_names_are_told_once_and_local_where_none_is_configured() -> None:
+    assert Brokers([]).names == ["local"]
+    lines = ["b=hdfs://a/=local:///srv/data/a", "b=hdfs://b/=local:///srv/data/b"]
+    assert Brokers(parse_brokers(lines, ROOTS)).names == ["b"]
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,11 @@ def test_rows_found_by_key_are_gone(client: Client, table: str) -> None:
     assert client.rows(f"SELECT v, n FROM {table} WHERE k = 1") == [("z", 5)]
 
 
+def test_a_regular_expression_is_kept(client: Client) -> None:
+    assert client.do("DELETE FROM d WHERE v REGEXP '^[ab]$' AND NOT v RLIKE 'b'").affected_rows == 1
+    assert keys(client, "d") == [2, 11, 12]
+
+
 @pytest.mark.parametrize("table", ["d", "u"])
 def test_any_column_may_be_asked(client: Client, table: str) -> None:
     client.do(f"DELETE FROM {table} WHERE v IS NULL OR n + 5 > 34")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from anabranch.kernel import limits
 from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.loading.writing import BadRow
+from anabranch.warehousing import shown_host
 from tests.support.fakes import FakeIds
 
 
@@ -71,3 +73,10 @@ def test_a_place_that_cannot_be_written_loses_the_log_alone(tmp_path: Path) -> N
     (tmp_path / "file").write_text("")
     logs = ErrorLogs(tmp_path / "file", FakeIds(), lambda: "http://h")
     assert logs.write([BadRow("r", "x")]) == ""
+
+
+def test_every_interface_is_told_as_this_machine() -> None:
+    for host in ("0.0.0.0", "::"):
+        assert shown_host(host) == socket.gethostname()
+    for host in ("127.0.0.1", "::1", "lake.example.org"):
+        assert shown_host(host) == host

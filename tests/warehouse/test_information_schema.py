@@ -11,8 +11,10 @@ import pytest
 
 from anabranch.warehouse import information_schema
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.places import TablePlace
+from anabranch.warehouse.places import DatabasePlace, TablePlace
+from anabranch.warehouse.reading import Reader
 from anabranch.warehouse.snapshots import Snapshots, TableSnapshot
+from anabranch.warehouse.tables import Stored, Tables
 from tests.support.statements import Client, client_in
 
 CLIENTS = """
@@ -152,3 +154,66 @@ def test_what_one_query_looks_at_is_bounded(client: Client) -> None:
     assert information_schema.rows(*args, tables_max=2).num_rows > 2
     with pytest.raises(SqlError, match="shows at most 1 tables"):
         information_schema.rows(*args, tables_max=1)
+
+
+class Few(Tables):
+    """Tables of which one alone may be read."""
+
+    def __init__(self, inner: Tables, name: str) -> None:
+        self._inner = inner
+        self._name = name
+
+    def list(self, within: DatabasePlace) -> list[str]:
+        assert within.database == "db"
+        return self._inner.list(within)
+
+    def get(self, place: TablePlace) -> Stored:
+        assert place.table == self._name
+        return self._inner.get(place)
+
+
+@pytest.mark.parametrize(
+    ("where", "wanted"),
+    [
+        ("table_schema = 'db' AND table_name = 'u'", 1),
+        ("'u' = tables.TABLE_NAME AND (TABLE_SCHEMA IN ('db', 'nope'))", 1),
+        ("table_schema = DATABASE() AND table_name = 'u' AND 1 = 1", 1),
+        ("table_schema = 'db' AND table_name = 'nope'", 0),
+        ("table_schema = 'db' AND table_name = 'u' AND table_name = 't'", 0),
+    ],
+)
+def test_only_the_tables_that_a_query_wants_are_read(
+    client: Client, where: str, wanted: int
+) -> None:
+    client.another().do("CREATE DATABASE IF NOT EXISTS elsewhere")
+    parts = replace(client.parts, tables=Few(client.parts.tables, "u"))
+    reader = Reader(parts)
+    text = f"SELECT count(*) FROM information_schema.tables WHERE {where}"
+    rows = reader.rows(client.session, text)
+    assert [batch.column(0).to_pylist() for batch in rows.batches] == [[wanted]]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "table_name = 't' OR table_name = 'u'",
+        "NOT table_name = 'tables'",
+        "CASE WHEN table_name = 'u' THEN 1 ELSE 1 END",
+        "table_name IN (SELECT 't' UNION SELECT 'u')",
+        "table_name IN ('t', concat('u', ''))",
+        "table_name = table_name",
+    ],
+)
+def test_a_condition_that_wants_no_names_reads_all(client: Client, where: str) -> None:
+    text = f"SELECT table_name FROM information_schema.tables WHERE table_schema = 'db' AND {where}"
+    assert client.rows(f"{text} ORDER BY 1") == [("t",), ("u",)]
+
+
+def test_outer_joins_keep_what_they_add(client: Client) -> None:
+    text = (
+        "SELECT s.schema_name, t.table_name FROM information_schema.schemata s LEFT JOIN"
+        " information_schema.tables t ON t.table_schema = s.schema_name AND t.table_name = 'u'"
+        " WHERE s.schema_name IN ('db', 'information_schema') ORDER BY 1"
+    )
+    assert client.rows(text) == [("db", "u"), ("information_schema", None)]
+    assert client.rows(f"SELECT * FROM ({text}) x WHERE table_name = 'u'") == [("db", "u")]

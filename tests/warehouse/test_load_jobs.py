@@ -445,11 +445,11 @@ def test_statements_are_sealed_where_they_are_stored(bench: Bench) -> None:
 
 
 def test_inserts_are_listed_once_they_are_published(bench: Bench) -> None:
-    record = bench.jobs.recording_insert(
+    record = bench.jobs.inserts.begin(
         bench.catalog.database(), label="insert_1", tables=["t"], user="root"
     )
     assert bench.all() == []
-    writes = bench.jobs.insert_writes(record, Counts(loaded=2))
+    writes = bench.jobs.inserts.writes(record, Counts(loaded=2))
     lake = bench.catalog.on.lake
     lake.kv.apply([Request((), writes)])
     (found,) = bench.all()

@@ -83,6 +83,25 @@ def test_every_variable_is_selected_and_shown(client: Client) -> None:
     assert len(values) == len(VARIABLES)
 
 
+def test_a_global_value_is_told_apart_from_the_sessions(client: Client) -> None:
+    client.do("SET GLOBAL net_write_timeout = 5", "SET net_write_timeout = 7")
+    asked = "SELECT @@global.net_write_timeout, @@net_write_timeout, @@session.net_write_timeout"
+    assert client.rows(asked) == [(5, 7, 7)]
+    assert client.another().value("SELECT @@GLOBAL.net_write_timeout") == 5
+    assert client.refused("SELECT @@global.nothing").message == "Unknown system variable 'nothing'"
+
+
+def test_what_changes_rows_has_a_time_of_its_own(client: Client) -> None:
+    session = client.session
+    client.do("SET query_timeout = 30, insert_timeout = 60, max_execution_time = 10000")
+    assert session.timeout_s == 10
+    session.is_changing = True
+    assert session.timeout_s == 60
+    client.do("SET query_timeout = 90, max_execution_time = 0")
+    session.is_changing = True
+    assert session.timeout_s == 90
+
+
 def test_a_default_is_a_value_of_its_own_variable() -> None:
     variables = SessionVariables(GlobalVariables(), lambda _: None)
     for variable in VARIABLES.values():

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Protocol
 
 from anabranch.access import keyspace, records
 from anabranch.access.sealing import Sealer
@@ -54,6 +55,25 @@ class Level(IntEnum):
     """Users, and other users' statements, besides."""
 
 
+class StoredPassword(Protocol):
+    """What the server keeps of a user's password; a hash that is not kept is empty."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether the user logs in without a password, which loopback alone may."""
+        ...
+
+    @property
+    def sha1(self) -> bytes:
+        """Return SHA1(SHA1(password)), 20 bytes."""
+        ...
+
+    @property
+    def sha256(self) -> bytes:
+        """Return SHA256(SHA256(password)), 32 bytes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HashedPassword:
     """A password as hashes of hashes: SHA1(SHA1(x)), 20 bytes, and SHA256(SHA256(x)), 32.
@@ -94,7 +114,7 @@ def parse_native_hash(text: str) -> HashedPassword:
     return HashedPassword(False, digest, b"")
 
 
-def is_password(password: str, kept: HashedPassword) -> bool:
+def is_password(password: str, kept: StoredPassword) -> bool:
     """Tell in constant time whether a password in clear is the one that is kept."""
     data = password.encode("utf-8", "surrogateescape")
     if kept.is_empty:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from io import RawIOBase
 from typing import Protocol
 
 from anabranch.doris.options import StreamOptions
+from anabranch.doris.pipe import Pipe
 
 
 class LoadStatus(StrEnum):
@@ -60,11 +60,11 @@ class StreamLoads(Protocol):
     They raise SqlError for what the client did wrong, and what stores raise.
     """
 
-    def run(self, request: StreamLoadRequest, source: RawIOBase) -> StreamLoadResult:
+    def run(self, request: StreamLoadRequest, source: Pipe) -> StreamLoadResult:
         """Load what `source` gives and publish it, or keep it for `commit` when two-phase.
 
-        When `source` raises, nothing becomes visible, the label is free, and the error comes
-        through.
+        When `source` fails, what computes is interrupted, nothing becomes visible, the label is
+        free, and the error comes through or is the result's message.
         """
         ...
 

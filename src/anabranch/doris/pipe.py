@@ -8,6 +8,7 @@ import contextlib
 import io
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
 
 from anabranch.kernel import limits
 
@@ -28,6 +29,7 @@ class Pipe(io.RawIOBase):
         self._is_complete = False
         self._failure: BaseException | None = None
         self._is_abandoned = False
+        self._cancels: list[Callable[[], None]] = []
         self._condition = threading.Condition()
         self._room = asyncio.Event()
         self._room.set()
@@ -66,15 +68,40 @@ class Pipe(io.RawIOBase):
             self._condition.notify()
 
     def fail(self, error: BaseException) -> None:
-        """Say that the body broke off: the reader raises `error`, whatever it has not read yet."""
+        """Say that the body broke off: the reader raises `error`, whatever it has not read yet.
+
+        Whatever `interrupting` named is called. The first failure counts; any thread may call.
+        """
         with self._condition:
+            if self._failure is not None:
+                return
             self._failure = error
             self._chunks.clear()
             self._held_bytes = 0
             self._condition.notify()
-        self._room.set()
+            cancels = list(self._cancels)
+        self._wake(self._room)
+        for cancel in cancels:
+            cancel()
 
     # The thread's side
+
+    def check(self) -> None:
+        """Raise what the body failed with, if it did."""
+        if self._failure is not None:
+            raise self._failure
+
+    @contextlib.contextmanager
+    def interrupting(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Call `cancel` when the body breaks off within the block; raise if it did already."""
+        with self._condition:
+            self._cancels.append(cancel)
+        try:
+            self.check()
+            yield
+        finally:
+            with self._condition:
+                self._cancels.remove(cancel)
 
     def readable(self) -> bool:
         """Tell that it can be read."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from io import RawIOBase
 
 from anabranch.access.sql_users import Level
 from anabranch.doris.loads import LoadStatus, StreamLoadRequest, StreamLoadResult
-from anabranch.kernel.errors import NotFound
+from anabranch.doris.pipe import Pipe
+from anabranch.kernel.errors import AnabranchError, Kind, NotFound
 from anabranch.kernel.ids import Ref, RepositoryId
 from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.errors import SqlError, doris, unknown_database
 from anabranch.warehouse.guarding import UserGuard
+from anabranch.warehouse.load_control import RUN_FAIL, Control
 from anabranch.warehouse.load_jobs import Outcome
 from anabranch.warehouse.load_records import Counts, LoadState
 from anabranch.warehouse.load_records import Stored as StoredLoad
@@ -31,7 +32,6 @@ from anabranch.warehouse.stream_loads import StreamLoads, StreamOutcome, existin
 from anabranch.warehouse.tables import Stored
 
 _SOURCE = "stream load"
-_USED = "already been used"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class WarehouseLoads:
     error_logs: ErrorLogs
     guard: UserGuard
 
-    def run(self, request: StreamLoadRequest, source: RawIOBase) -> StreamLoadResult:
+    def run(self, request: StreamLoadRequest, source: Pipe) -> StreamLoadResult:
         """Load and publish, or prepare; see `loads.StreamLoads`."""
         self.guard.check_level(request.user, Level.FULL)
         options = request.options
@@ -65,15 +65,16 @@ class WarehouseLoads:
                 max_filter_ratio=options.rows.max_filter_ratio,
             )
         except SqlError as error:
-            if _USED not in error.message:
+            if error.kind is not Kind.LABEL_USED:
                 raise
             return self._label_used(place, label, error)
-        load = self._once(request, table, found, source)
+        control = Control()
+        load = self._once(request, table, found, source, control)
         try:
             if options.is_two_phase:
-                return _result(self.streams.prepare(begun, load))
-            return _result(self.streams.run(place, begun, load))
-        except SqlError as error:
+                return _result(self.streams.prepare(begun, load, control))
+            return _result(self.streams.run(place, begun, load, control))
+        except AnabranchError as error:
             return _failed(begun, error.message)
 
     def _generated(self, *, is_group: bool) -> str:
@@ -92,7 +93,12 @@ class WarehouseLoads:
         )
 
     def _once(
-        self, request: StreamLoadRequest, table: TablePlace, found: Stored, source: RawIOBase
+        self,
+        request: StreamLoadRequest,
+        table: TablePlace,
+        found: Stored,
+        source: Pipe,
+        control: Control,
     ) -> Callable[[], Outcome]:
         """Return what loads the body; a second time is refused, since the body is gone."""
         is_begun = False
@@ -102,19 +108,34 @@ class WarehouseLoads:
             if is_begun:
                 raise doris(f"the schema of table {request.table} has changed, load again")
             is_begun = True
-            return self._load(request, table, found, source)
+            # Either side ends the other: a transaction that is over waits for no client, and a
+            # client that is gone leaves nothing to compute.
+            with (
+                control.interrupting(lambda: source.fail(control.ended())),
+                source.interrupting(lambda: control.end(RUN_FAIL, "the body broke off")),
+            ):
+                return self._load(request, table, found, source, control)
 
         return load
 
     def _load(
-        self, request: StreamLoadRequest, table: TablePlace, found: Stored, source: RawIOBase
+        self,
+        request: StreamLoadRequest,
+        table: TablePlace,
+        found: Stored,
+        source: Pipe,
+        control: Control,
     ) -> Outcome:
         # The transaction judges the ratio, so that its record and log have the bad rows.
         options = replace(request.options.rows, max_filter_ratio=1.0)
         sources = [Source(_SOURCE, lambda: source)]
         task = LoadTask(found.schema, request.table, sources, options)
-        with self.parts.engine.open() as execution:
-            loaded = self.loader.run(task, execution, self._opening(table))
+        with self.parts.engine.open() as execution, control.interrupting(execution.cancel):
+            try:
+                loaded = self.loader.run(task, execution, self._opening(table))
+            except SqlError:
+                source.check()
+                raise
         counts = Counts(
             loaded.total_rows,
             loaded.loaded_rows,

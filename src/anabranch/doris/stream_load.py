@@ -65,7 +65,7 @@ class StreamLoading:
             async with asyncio.timeout(options.timeout_s):
                 result = await self._run(request, asked, pipe, timing)
         except TimeoutError:
-            result = _failed(f"[TIMEOUT]the load took over {_timeout_of(options)} s", options)
+            result = _failed(_too_long(options), options)
         except AnabranchError as error:
             result = _failed(error.message, options)
         except Exception:  # noqa: BLE001 - a defect is an answer too, in this endpoint's form
@@ -82,12 +82,10 @@ class StreamLoading:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            pipe.fail(LimitExceeded(Kind.TIMEOUT, "the load was cut short"))
+            pipe.fail(LimitExceeded(Kind.TIMEOUT, _too_long(asked.options)))
             # The thread has to see it: until then its rows may still be published.
             with contextlib.suppress(AnabranchError):
-                result = await running
-                if result.status is LoadStatus.SUCCESS:
-                    return result
+                return await running
             raise
         finally:
             # It ends with the next bytes: a server may lose those it was asked for in vain.
@@ -131,8 +129,8 @@ def _too_large() -> LimitExceeded:
     )
 
 
-def _timeout_of(options: StreamOptions | None) -> int:
-    return 0 if options is None else options.timeout_s
+def _too_long(options: StreamOptions | None) -> str:
+    return f"[TIMEOUT]the load took over {0 if options is None else options.timeout_s} s"
 
 
 def _failed(message: str, options: StreamOptions | None) -> StreamLoadResult:

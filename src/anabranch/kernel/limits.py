@@ -199,6 +199,7 @@ PUBLICATIONS_AT_ONCE = 64  # of one branch in one transaction: bounds the wait o
 ROWSET_FOOTERS_CACHED_MAX = 20_000  # opened footers: a few KiB each, more with sketches
 ROW_GROUP_ROWS = 122_880  # DuckDB's own: what one thread reads at a time
 ROW_GROUP_BYTES_MAX = 32 * MIB  # of rows kept until they are written
+ROWSET_TINY_BYTES = 4 * KIB  # of rows in memory: a file of fewer is not compressed
 ROWSET_PIECE_BYTES = 256 * KIB  # of a file handed on at a time
 
 # Load jobs
@@ -211,6 +212,8 @@ LOAD_JOBS_RUNNING_MAX = 2  # at a time in one process: each may use the whole en
 LOAD_JOBS_WAITING_MAX = 1_000  # not yet over, of one server; then clients are told to come back
 LOAD_JOBS_KEPT_MAX = 2_000  # ended jobs of one database, Doris's label_num_threshold
 LOAD_JOB_KEEP_S = 3 * 86_400  # Doris's label_keep_max_second: ended jobs, their error logs
+INSERT_JOBS_KEPT_MAX = 1_000  # INSERTs without a label that a process lists of one database
+INSERT_JOB_DATABASES_MAX = 100  # databases whose INSERTs it lists
 LOAD_ATTEMPTS_MAX = 3  # processes that may die under one job before it is given up
 LOAD_PLANS_MAX = 10  # of one job, when its tables' schemas keep moving
 LOAD_TIMEOUT_S = 14_400  # Doris's default of a broker load
@@ -249,5 +252,33 @@ STREAM_LOADS_WAITING_MAX = 256  # more of them wait; past it they are refused
 # Statements that change rows
 STATEMENT_RUNS_MAX = 10  # planned again when its table moved, then 1105 transaction conflict
 TRANSACTION_STATEMENTS_MAX = 1_000  # each a change of its own in one write of the store
+INSERT_HEADS_CACHED_MAX = 1_000  # what INSERTs say before VALUES: under 3 KiB each
 PLAIN_ROWS_MAX = 500  # rows of VALUES written without the engine: above, it is faster
+GROUPED_TEXT_MAX = 16 * KIB  # of VALUES that share a rowset with others: more is worth its own
 PLAIN_PARTITIONS_MAX = 64  # whose bounds are read again for each INSERT of plain rows
+
+# Folds
+FOLD_TIER = 16  # files of one tier that a read opens before they become one of the next
+FOLD_TAIL_BYTES = 8 * MIB  # of rowsets not folded: above it reading them again costs more
+FOLD_BYTES_MAX = 4 * GIB  # of files one fold is made of: past it nobody gains by another copy
+FOLD_MEMBERS_MAX = 1_000_000  # rowsets of one fold: 10 MB of names are hashed to judge it
+FOLD_DELETES_MAX = 2_000  # DELETEs applied in one fold: its record names them
+FOLDS_READ_MAX = 20_000  # folds of one table that a read looks at, of all partitions
+FOLDS_JUDGED_MAX = 10_000  # folds a process remembers the members of, which it has anyway
+FOLD_DELETES_JUDGED_MAX = 200_000  # pairs of a fold and a DELETE that a process remembers
+FOLD_COVERS_CACHED_MAX = 64  # tables whose last cover a process remembers
+FOLD_PLACES_WAITING_MAX = 1_000  # tables waiting for the builder; more are noticed by later reads
+FOLD_RUNS_MAX = 100  # folds made of one table before others have their turn
+FOLD_RETRY_S = 300  # before a run that could not be folded is tried again
+FOLD_KEEP_S = 7 * 86_400  # since it was read last
+FOLD_USED_S = 86_400  # how exactly that time is known: one write a day
+FOLDS_SWEPT_AT_ONCE = 100  # one portion of the jobs process
+
+# Merges of tables
+MERGE_ROWSET_PAIRS_MAX = 100_000  # compared one by one; above, each side's hull is taken
+MERGE_ROWS_SHOWN_MAX = 10_000  # conflicting rows listed of one table
+MERGE_QUESTION_BYTES_MAX = 64 * MIB  # asked of the SQL process: 300,000 rowset paths
+MERGE_QUESTIONS_MAX = 4  # judged by the SQL process at a time: each may use the whole engine
+MERGE_QUESTION_TIMEOUT_S = 600  # for one table's rows: then the merge fails
+BASE_ROWS_MIN = 100_000  # of a file whose other rows pass by the fold: below it folding all is fast
+BASE_TIMES = 4  # as many rows as all others of its partition: a lookup costs less than a fold

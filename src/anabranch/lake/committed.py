@@ -332,6 +332,10 @@ class Committed:
             survey.take(part, conflicts)
             if survey.is_enough:
                 break
+        if judge is not None and strategy == "dest-wins":
+            # Where dest wins, the walk leaves out what both sides changed; the judge wants it.
+            for _, conflicts in self._three_way(namespace, sides, None, ""):
+                survey.touch(conflicts)
         judged = Judged()
         if judge is not None and survey.touched:
             judged = judge.judge(sorted(set(survey.touched)))

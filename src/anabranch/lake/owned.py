@@ -75,6 +75,12 @@ class Survey:
         if self.parts is not None:
             self.parts.append(part)
 
+    def touch(self, conflicts: pa.RecordBatch) -> None:
+        """Note the owned paths of conflicts that a strategy has settled."""
+        if self.judge is not None and len(conflicts):
+            mask = self.judge.owns(conflicts.column("path"))
+            self.touched += conflicts.column("path").filter(mask).to_pylist()
+
     def unowned(self, part: Entries) -> Entries:
         """Return the rows of a piece that nobody owns; note the paths of the others."""
         if self.judge is None or not len(part):

@@ -3,6 +3,7 @@
 docs/formats/records.md lists the fields in their order.
 """
 
+from threading import Lock
 from typing import Any, TypeVar
 
 import msgspec
@@ -51,12 +52,27 @@ def encode_record(value: Any) -> bytes:
     return _VERSION_BYTES + _encoder.encode(value)
 
 
+_decoders: dict[Any, msgspec.msgpack.Decoder[Any]] = {}
+_building = Lock()
+
+
+def _decoder_of(form: type[T]) -> msgspec.msgpack.Decoder[T]:
+    """Return the decoder of a form. msgspec dies when two threads look into a type at once."""
+    found = _decoders.get(form)
+    if found is None:
+        with _building:
+            found = _decoders.get(form)
+            if found is None:
+                found = _decoders[form] = msgspec.msgpack.Decoder(form)
+    return found
+
+
 def decode_record(data: bytes, form: type[T]) -> T:
     """Return a record of type `form`; raise Corrupted when the bytes are not one."""
     if not data or data[0] != _VERSION:
         raise Corrupted(Kind.RECORD_FORMAT, "record has an unknown format version")
     try:
-        return msgspec.msgpack.decode(memoryview(data)[1:], type=form)
+        return _decoder_of(form).decode(memoryview(data)[1:])
     except msgspec.DecodeError as error:
         raise Corrupted(Kind.RECORD_FORMAT, f"record does not decode: {error}") from error
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from anabranch.edge.blocking import Threads, call_thread
+from anabranch.edge.blocking import Threads, call_local, call_thread
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError
 from anabranch.mysql import packets, texts
@@ -274,7 +274,7 @@ class Connection:
                 text = "SHOW PROCESSLIST"
                 await self._respond(self._results(text), threads=self._threads_for(text))
             case Command.PROCESS_KILL:
-                self._kill(texts.Kill(Reader(payload, 1).integer(4), is_query_only=False))
+                await self._kill(texts.Kill(Reader(payload, 1).integer(4), is_query_only=False))
             case Command.SET_OPTION:
                 self._set_option(Reader(payload, 1).integer(2))
             case Command.RESET_CONNECTION:
@@ -291,7 +291,7 @@ class Connection:
         self._note("Query", text[: limits.MYSQL_PROCESS_TEXT_MAX])
         kill = texts.find_kill(text)
         if kill is not None:
-            self._kill(kill)
+            await self._kill(kill)
             return
         await self._respond(self._results(text), threads=self._threads_for(text))
 
@@ -310,9 +310,13 @@ class Connection:
         # Who wants to look and to kill must be able to come in while every thread computes.
         return self._service.light_threads if texts.is_light(text) else self._service.threads
 
-    def _kill(self, kill: texts.Kill) -> None:
-        by = self._now.user
-        self._service.processes.kill(kill.connection_id, by=by, is_query_only=kill.is_query_only)
+    async def _kill(self, kill: texts.Kill) -> None:
+        await call_local(
+            self._service.processes.kill,
+            kill.connection_id,
+            by=self._now.user,
+            is_query_only=kill.is_query_only,
+        )
         self._ok()
 
     async def _use(self, database: str) -> None:
@@ -408,8 +412,7 @@ class Connection:
             results, session, self._capabilities, is_binary=is_binary, sequence=stream.sequence
         )
         running = self._running = Running(made, threads or self._service.threads, session.cancel)
-        timeout_s = session.timeout_s
-        timer = self._loop.call_later(timeout_s, self._time_out, running, timeout_s)
+        timer = _Timer(self._loop, session, running)
         try:
             while (piece := await running.next()) is not None:
                 if isinstance(piece, FileRequest):
@@ -422,9 +425,6 @@ class Connection:
             self._running = None
             if not running.is_over:
                 self._ending = running
-
-    def _time_out(self, running: Running, timeout_s: float) -> None:
-        running.interrupt(timed_out(timeout_s), is_final=False)
 
     async def _take_file(self, running: Running, request: FileRequest) -> None:
         """Hand a file of the client's to the statement; one that it cannot take is read on."""
@@ -447,6 +447,29 @@ class Connection:
         except AnabranchError as error:
             return describe(error)
         return None
+
+
+class _Timer:
+    """Interrupts what runs when its time is over, which the session says anew each time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, session: Session, running: Running) -> None:
+        self._loop = loop
+        self._session = session
+        self._running = running
+        self._began_s = loop.time()
+        self._handle = loop.call_later(session.timeout_s, self._look)
+
+    def _look(self) -> None:
+        timeout_s = self._session.timeout_s
+        end_s = self._began_s + timeout_s
+        if self._loop.time() < end_s:
+            self._handle = self._loop.call_at(end_s, self._look)
+        else:
+            self._running.interrupt(timed_out(timeout_s), is_final=False)
+
+    def cancel(self) -> None:
+        """Let it run on."""
+        self._handle.cancel()
 
 
 def _text(payload: bytes, at: int) -> str:

@@ -10,12 +10,13 @@ import ipaddress
 import secrets
 import ssl
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from anabranch.access.sql_users import StoredPassword, hash_password, is_password
 from anabranch.edge.blocking import call_local, call_thread
 from anabranch.kernel import limits
 from anabranch.mysql import packets
@@ -34,25 +35,6 @@ _RSA_BITS = 2048
 _CLUSTER = "default_cluster:"
 
 
-class StoredPassword(Protocol):
-    """What the server keeps of a user's password; a hash that is not kept is empty."""
-
-    @property
-    def is_empty(self) -> bool:
-        """Tell whether the user logs in without a password, which loopback alone may."""
-        ...
-
-    @property
-    def sha1(self) -> bytes:
-        """Return SHA1(SHA1(password)), 20 bytes."""
-        ...
-
-    @property
-    def sha256(self) -> bytes:
-        """Return SHA256(SHA256(password)), 32 bytes."""
-        ...
-
-
 class Users(Protocol):
     """The users who may log in."""
 
@@ -60,20 +42,9 @@ class Users(Protocol):
         """Return the password of a user, None when there is no such user. May block."""
         ...
 
-
-@dataclass(frozen=True, slots=True)
-class HashedPassword:
-    """A password as two hashes of hashes."""
-
-    is_empty: bool
-    sha1: bytes = field(repr=False)
-    sha256: bytes = field(repr=False)
-
-
-def hash_password(password: str) -> HashedPassword:
-    """Return what is to be stored of a password."""
-    data = password.encode()
-    return HashedPassword(not data, _sha1(_sha1(data)), _sha256(_sha256(data)))
+    def may_administer(self, name: str) -> bool:
+        """Tell whether a user may end other users' statements. May block."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +85,9 @@ def is_sha2_answer(answer: bytes, nonce: bytes, stored: bytes) -> bool:
     return hmac.compare_digest(_sha256(candidate), stored)
 
 
-def is_password(password: bytes, stored: StoredPassword) -> bool:
-    """Tell whether a password in clear is the stored one."""
-    if stored.sha256:
-        return hmac.compare_digest(_sha256(_sha256(password)), stored.sha256)
-    return hmac.compare_digest(_sha1(_sha1(password)), stored.sha1)
+def _clear(data: bytes) -> str:
+    """Return a password in clear, which may end with a NUL; bytes that are no UTF-8 are kept."""
+    return data.removesuffix(b"\0").decode("utf-8", "surrogateescape")
 
 
 def make_nonce() -> bytes:
@@ -252,7 +221,7 @@ class Handshake:
         self._stream.write(packets.encode_auth_more(_FULL_WANTED))
         data = await self._read()
         if self._stream.is_encrypted:
-            return is_password(data.removesuffix(b"\0"), stored), True
+            return is_password(_clear(data), stored), True
         if data == _KEY_REQUEST:
             pem = await call_thread(self._keys.public_pem)
             self._stream.write(packets.encode_auth_more(pem))
@@ -265,7 +234,7 @@ class Handshake:
             return False
         repeated = nonce * (len(mixed) // len(nonce) + 1)
         password = _xor(mixed, repeated[: len(mixed)])
-        return is_password(password.removesuffix(b"\0"), stored)
+        return is_password(_clear(password), stored)
 
 
 def is_loopback(address: str) -> bool:

@@ -31,7 +31,8 @@ class Running:
         self._future: Future[None] | None = None
         self._made_bytes = 0  # written by the thread that works
         self._taken_bytes = 0
-        self._is_over = False  # the generator has ended
+        self._has_ended = False  # the generator, in the thread that works
+        self._is_over = False  # the same, as the loop knows it
         self._is_stopped = False
         self._is_waiting_for_file = False
         self._refusal: AnabranchError | None = None
@@ -135,6 +136,9 @@ class Running:
         """Run in a thread: make pieces until the window is full."""
         while not self._is_stopped:
             piece = next(self._pieces, None)
+            if piece is None:
+                self._has_ended = True  # `_take_end` tells: one wake-up of the loop less
+                return
             self._loop.call_soon_threadsafe(self._take, piece)
             if not isinstance(piece, Chunk):
                 return
@@ -142,7 +146,7 @@ class Running:
             if self._made_bytes - self._taken_bytes >= limits.MYSQL_AHEAD_BYTES:
                 return
         self._close()
-        self._loop.call_soon_threadsafe(self._take, None)
+        self._has_ended = True
 
     def _close(self) -> None:
         close = getattr(self._pieces, "close", None)
@@ -154,16 +158,15 @@ class Running:
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._take_end)
 
-    def _take(self, piece: Piece | None) -> None:
-        if piece is None:
-            self._is_over = True
-        elif not self._is_stopped:
+    def _take(self, piece: Piece) -> None:
+        if not self._is_stopped:
             self._ready.append(piece)
             self._is_waiting_for_file = not isinstance(piece, Chunk)
         self._wake()
 
     def _take_end(self) -> None:
         future, self._future = self._future, None
+        self._is_over = self._is_over or self._has_ended
         if future is not None and future.cancelled():
             # It never began: what it would have answered is the reason.
             self._is_given_up = True

@@ -17,7 +17,6 @@ from anabranch.warehouse.results import Process, Statements
 
 VERSION = "5.7.99"
 """What Doris says, so that clients choose the statements that Doris knows."""
-_ADMINISTRATORS = frozenset(("root", "admin"))
 _STOP_S = 5.0
 _ID_MAX = 0xFFFF_FFFF
 
@@ -118,7 +117,7 @@ class MysqlServer:
         connection = self._connections.get(connection_id)
         if connection is None:
             raise unknown_thread(connection_id)
-        if by not in _ADMINISTRATORS and connection.describe().user != by:
+        if connection.describe().user != by and not self._service.users.may_administer(by):
             raise not_owner(connection_id)
         assert self._loop is not None
         self._loop.call_soon_threadsafe(lambda: connection.kill(is_query_only=is_query_only))

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from anabranch.kernel import limits
 from anabranch.mysql import packets
@@ -49,7 +50,8 @@ class Stream(asyncio.BufferedProtocol):
     # What the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # A stream's transport, as every loop gives it; uvloop's are of no common class.
+        transport = cast(asyncio.Transport, transport)
         is_first = self._transport is None
         self._transport = transport
         transport.set_write_buffer_limits(limits.MYSQL_SEND_BUFFER_BYTES)

@@ -51,21 +51,37 @@ def folded_type(column: Column) -> ColumnType:
     return column.type
 
 
+def wide_type(column: Column) -> ColumnType:
+    """Return the type in which a fold keeps a column: sums of FLOAT stay DOUBLE."""
+    if _is_float_sum(column):
+        return ColumnType(SqlType.DOUBLE)
+    return folded_type(column)
+
+
+def narrowed(column: Column, value: str) -> str:
+    """Return a value that a fold keeps as the table shows it."""
+    return _to_float(value) if _is_float_sum(column) else value
+
+
+def _is_float_sum(column: Column) -> bool:
+    return column.aggregate is Aggregate.SUM and column.type.kind is SqlType.FLOAT
+
+
 def default_sql(column: Column) -> str:
     """Return what a row holds that does not know a column.
 
-    A default that is a time of writing has no value here: NULL.
+    A default that is a time of writing is the time when the column was added.
     """
     if column.type.kind in OPAQUE:
         return EMPTY_BYTES
     kind = to_duckdb(folded_type(column))
-    default = column.default
-    if default is None or default.kind is not DefaultKind.TEXT:
+    held = None if column.default is None else column.default.held
+    if held is None:
         return f"NULL::{kind}"
     if column.type.kind in _FLOATS and _is_negative_zero(column):
         # DuckDB reads the text as a decimal, which has one zero.
         return f"(-(0.0::{kind}))"
-    return f"{quote_text(default.text)}::{kind}"
+    return f"{quote_text(held)}::{kind}"
 
 
 def quote_text(text: str) -> str:
@@ -114,10 +130,22 @@ def fold_contributions(column: Column, rows: Contributions, table: str = "") -> 
     return f"CASE WHEN bool_or({rows.written}) THEN {last} ELSE {default_sql(column)} END"
 
 
+def partial_fold(column: Column, rows: Contributions, table: str = "") -> str:
+    """Return the aggregate of what some rows of a key say, to be folded again with others.
+
+    Defaults are left to that fold; what no row wrote is NULL, or a sketch or bitmap of nothing.
+    """
+    if _is_float_sum(column):
+        return f"sum({rows.value}::DOUBLE)"
+    if column.aggregate is Aggregate.REPLACE and rows.written is not None:
+        return f"arg_max_null({rows.value}, {rows.order}) FILTER (WHERE {rows.written})"
+    return fold_contributions(column, Contributions(rows.value, rows.order), table)
+
+
 def _with_default(folded: str, column: Column, absent: str | None, joined: str) -> str:
     """Return `folded`, and `joined` where the virtual row is there and holds a value."""
     default = column.default
-    if absent is None or default is None or default.kind is not DefaultKind.TEXT:
+    if absent is None or default is None or default.held is None:
         return folded
     return f"CASE WHEN {absent} THEN {joined} ELSE {folded} END"
 

@@ -13,8 +13,6 @@ from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind
 from anabranch.lake.local_files import LocalFiles
 from anabranch.warehouse.errors import doris
 from anabranch.warehouse.origins.base import REMOTE_SCHEMES, Roots
-from anabranch.warehouse.results import Field
-from anabranch.warehouse.types import ColumnType, SqlType
 
 LOCAL = "local"
 """The broker of servers that configured none: it maps nothing."""
@@ -50,11 +48,9 @@ class Located:
 class Brokers:
     """The configured brokers."""
 
-    def __init__(self, mappings: Sequence[Mapping], *, host: str = "127.0.0.1", port: int = 0):
+    def __init__(self, mappings: Sequence[Mapping]) -> None:
         self._mappings = sorted(mappings, key=lambda one: -len(one.prefix))
         self._names = list(dict.fromkeys(one.broker for one in mappings)) or [LOCAL]
-        self._host = host
-        self._port = port
 
     @property
     def names(self) -> list[str]:
@@ -72,17 +68,6 @@ class Brokers:
             if (name is None or one.broker == name) and url.startswith(one.prefix):
                 return Located(one.target, url[len(one.prefix) :], one.prefix)
         return Located("", url, "")
-
-    def rows(self, now: str, started: str) -> list[tuple[str, ...]]:
-        """Return the rows of SHOW PROC "/brokers" and SHOW BROKER; times as text."""
-        return [
-            (name, self._host, str(self._port), "true", started, now, "") for name in self._names
-        ]
-
-
-def fields() -> tuple[Field, ...]:
-    """Return the columns of `rows`."""
-    return tuple(Field(name, ColumnType(SqlType.STRING)) for name in COLUMNS)
 
 
 def parse_brokers(lines: Sequence[str], import_from: Sequence[str]) -> list[Mapping]:

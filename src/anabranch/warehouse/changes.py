@@ -18,6 +18,7 @@ from anabranch.warehouse.rowset_writer import RowsetWriter
 from anabranch.warehouse.schema import UNPARTITIONED, Column, Partition, Table
 
 if TYPE_CHECKING:
+    from anabranch.storage.kv.base import Write
     from anabranch.warehouse.places import TablePlace
     from anabranch.warehouse.session import SqlSession
     from anabranch.warehouse.snapshots import TableSnapshot
@@ -41,6 +42,8 @@ class Planned:
 
 Plan = Callable[[], Planned]
 """Makes a change on the table as it is now; it can be asked again."""
+Recording = Callable[[Sequence[Planned]], Sequence["Write"]]
+"""Gives the writes that belong into the transaction which publishes what was planned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,14 @@ class Changing:
         self._parts = parts
 
     def run(
-        self, session: SqlSession, plans: Sequence[Plan], label: LabelUse | None = None
+        self,
+        session: SqlSession,
+        plans: Sequence[Plan],
+        label: LabelUse | None = None,
+        recording: Recording | None = None,
     ) -> list[Published]:
         """Publish the changes of plans in one transaction; raise SqlError 1105 or of a plan."""
-        return self.finish(session, plans, [plan() for plan in plans], label)
+        return self.finish(session, plans, [plan() for plan in plans], label, recording)
 
     def finish(
         self,
@@ -69,6 +76,7 @@ class Changing:
         plans: Sequence[Plan],
         made: Sequence[Planned],
         label: LabelUse | None = None,
+        recording: Recording | None = None,
     ) -> list[Published]:
         """Publish what plans made, `made` being their first; see `run`."""
         planned = list(made)
@@ -77,7 +85,9 @@ class Changing:
             if not changes and label is None:
                 return [Published(each, None) for each in planned]
             try:
-                sequences = iter(self._parts.publisher.publish(Publication(changes, label)))
+                writes = recording(planned) if recording is not None else ()
+                publication = Publication(changes, label, writes=writes)
+                sequences = iter(self._parts.publisher.publish(publication))
             except TableMoved:
                 abandon(planned)
             except BaseException:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import json
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 from anabranch.kernel import limits
 from anabranch.kernel.entries import Entry
@@ -61,6 +63,8 @@ class Databases:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
+        self._lock = Lock()
+        self._decoded: OrderedDict[tuple[str, str], Database] = OrderedDict()
 
     def list(self, place: Place) -> builtins.list[str]:
         """Return the names of all databases of a catalog, in byte order."""
@@ -87,8 +91,19 @@ class Databases:
         return found
 
     def decode(self, repository: Repository, entry: Entry, place: DatabasePlace) -> Database:
-        """Return what a database's file says; raise Corrupted."""
-        return decode_database(read_small(self._lake, repository, entry), place.file_path)
+        """Return what a database's file says, kept by its address and checksum; raise Corrupted."""
+        key = (full_address(repository, entry), entry.checksum)
+        with self._lock:
+            known = self._decoded.get(key)
+            if known is not None:
+                self._decoded.move_to_end(key)
+                return known
+        found = decode_database(read_small(self._lake, repository, entry), place.file_path)
+        with self._lock:
+            self._decoded[key] = found
+            while len(self._decoded) > limits.SCHEMAS_CACHED_MAX:
+                self._decoded.popitem(last=False)
+        return found
 
     def create(
         self,

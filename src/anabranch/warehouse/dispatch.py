@@ -112,6 +112,7 @@ class Warehouse:
             if not (isinstance(statement, Show) and statement.kind in _KEEPS_WARNINGS):
                 session.warnings.clear()
             self._check(session, statement)
+            session.is_changing = _is_changing(statement)
             yield from self._registry.find(statement).run(session, statement)
         except AnabranchError as error:
             found = error if isinstance(error, SqlError) else of_lake(error)
@@ -119,6 +120,8 @@ class Warehouse:
             if found is error:
                 raise
             raise found from error
+        finally:
+            session.is_changing = False
 
     def _check(self, session: SqlSession, statement: Statement) -> None:
         if self._guard is not None:
@@ -164,6 +167,13 @@ class Warehouse:
         if failure is not None and failure.code in (1046, 1049, 1054, 1064, 1146, 1193):
             raise failure
         return Prepared(count)
+
+
+def _is_changing(statement: Statement) -> bool:
+    """Tell whether a statement's time is insert_timeout."""
+    if isinstance(statement, st.CreateTable):
+        return statement.query is not None
+    return isinstance(statement, (st.Insert, st.Update, st.Delete, LoadData))
 
 
 def _own(session: Session) -> SqlSession:

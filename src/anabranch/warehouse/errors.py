@@ -162,7 +162,8 @@ def interrupted() -> SqlError:
 def label_used(label: str, job: int, status: str) -> SqlError:
     """Return Doris's refusal of a label that a load has already; `status` is that load's."""
     told = f"relate to txn [{job}], status [{status}]."
-    return doris(f"Label [{label}] has already been used, {told}")
+    detail = f"errCode = 2, detailMessage = Label [{label}] has already been used, {told}"
+    return SqlError(1105, _GENERAL, detail, Kind.LABEL_USED)
 
 
 def transaction_conflict() -> SqlError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from anabranch.kernel import limits
 from anabranch.warehouse.creation import check_comment, make_column, make_distribution
@@ -24,6 +25,7 @@ from anabranch.warehouse.schema import (
     SEQUENCE_COLUMN_PROPERTY,
     SEQUENCE_TYPE_PROPERTY,
     Column,
+    DefaultKind,
     DroppedColumn,
     DroppedPartition,
     KeyModel,
@@ -52,11 +54,37 @@ from anabranch.warehouse.sql.statements import (
 from anabranch.warehouse.types import OPAQUE, ColumnType, SqlType
 
 
-def alter_table(table: Table, clauses: Iterable[AlterClause], name: str = "") -> Table:
-    """Return the schema after all clauses, in their order; `name` is for texts of errors."""
+def alter_table(
+    table: Table, clauses: Iterable[AlterClause], name: str = "", now: datetime | None = None
+) -> Table:
+    """Return the schema after all clauses, in their order; `name` is for texts of errors.
+
+    `now` is the session's local time, which rows that are there get in a column that is added with
+    a time of writing as its default.
+    """
+    known = set(table.column_ids)
     for clause in clauses:
         table = _apply(table, clause, name)
-    return table
+    if now is None:
+        return table
+    columns = tuple(
+        column if column.id in known else _frozen(column, now) for column in table.columns
+    )
+    return replace(table, columns=columns)
+
+
+def _frozen(column: Column, now: datetime) -> Column:
+    default = column.default
+    if default is None or default.kind is not DefaultKind.FUNCTION:
+        return column
+    if default.text.startswith("CURRENT_TIMESTAMP"):
+        digits = int(default.text[18:-1] or 0) if "(" in default.text else 0
+        text = now.strftime("%Y-%m-%d %H:%M:%S.%f")[: 20 + digits if digits else 19]
+    elif default.text.startswith("CURRENT_DATE"):
+        text = now.strftime("%Y-%m-%d")
+    else:
+        return column
+    return replace(column, default=replace(default, frozen=text))
 
 
 def _apply(table: Table, clause: AlterClause, name: str) -> Table:
@@ -206,7 +234,8 @@ def _modify_column(table: Table, clause: ModifyColumn) -> Table:
         check_conversion(column.type, made.type)
     if column.is_nullable and not made.is_nullable:
         raise doris(f"Can not change from nullable to non-nullable: {definition.name}")
-    if definition.default is not None and made.default != column.default:
+    kept = column.default and replace(column.default, frozen="")
+    if definition.default is not None and made.default != kept:
         # Rows that do not know the column hold the default it was added with.
         raise doris(f"Can not change default value: {definition.name}")
     changed = replace(

@@ -6,7 +6,7 @@ only for a query that uses such a column.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -144,16 +144,19 @@ def rows(
     table: str,
     columns: Collection[str],
     *,
+    wanted: Iterable[tuple[str, Collection[str]]] = (),
     tables_max: int = limits.LISTED_TABLES_MAX,
 ) -> pa.Table:
     """Return a table's rows as they are now; columns that are not in `columns` may be NULL.
 
-    Raises SqlError rather than look at more than `tables_max` tables.
+    Rows in which a column of `wanted` is none of its texts may be missing. Raises SqlError rather
+    than look at more than `tables_max` tables.
     """
     described = describe(table)
     used = {column.upper() for column in columns}
     builder = _BUILDERS.get(table.upper())
-    found = list(builder(_View(parts, session, used, tables_max))) if builder else []
+    view = _View(parts, session, used, tables_max, _Names.of(wanted))
+    found = list(builder(view)) if builder else []
     arrays = []
     for number, column in enumerate(described.columns):
         kind = _ARROW[column.type.kind]
@@ -164,6 +167,35 @@ def rows(
 _Row = Sequence[object]
 
 
+_DATABASE_COLUMNS = frozenset(("SCHEMA_NAME", "TABLE_SCHEMA", "CONSTRAINT_SCHEMA", "INDEX_SCHEMA"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """The databases and tables that a query wants; None for all."""
+
+    databases: frozenset[str] | None = None
+    tables: frozenset[str] | None = None
+
+    @staticmethod
+    def of(wanted: Iterable[tuple[str, Collection[str]]]) -> _Names:
+        """Return what a query wants by the columns that name databases and tables."""
+        databases: frozenset[str] | None = None
+        tables: frozenset[str] | None = None
+        for column, texts in wanted:
+            if column.upper() in _DATABASE_COLUMNS:
+                databases = frozenset(texts) if databases is None else databases & frozenset(texts)
+            elif column.upper() == "TABLE_NAME":
+                tables = frozenset(texts) if tables is None else tables & frozenset(texts)
+        return _Names(databases, tables)
+
+    def has_database(self, name: str) -> bool:
+        return self.databases is None or name in self.databases
+
+    def has_table(self, name: str) -> bool:
+        return self.tables is None or name in self.tables
+
+
 @dataclass(frozen=True, slots=True)
 class _View:
     """What builders look at: the session's catalog, and which columns the query uses."""
@@ -172,17 +204,27 @@ class _View:
     session: SqlSession
     used: set[str]
     tables_max: int
+    names: _Names = _Names()
 
     def databases(self) -> list[str]:
-        """Return the databases' names, with this one first."""
-        return [NAME, *self.parts.databases.list(self.session.place)]
+        """Return the names of the databases that are wanted, with this one first."""
+        found = [NAME, *self.parts.databases.list(self.session.place)]
+        return [name for name in found if self.names.has_database(name)]
+
+    def own_tables(self) -> list[tuple[str, Described]]:
+        """Return those tables of this schema that are wanted, by name."""
+        if not self.names.has_database(NAME):
+            return []
+        return [(name, _DESCRIBED[name]) for name in TABLE_NAMES if self.names.has_table(name)]
 
     def tables(self) -> Iterator[tuple[TablePlace, Stored]]:
-        """Yield every table; one dropped meanwhile is left out."""
+        """Yield every table that is wanted; one dropped meanwhile is left out."""
         count = 0
-        for database in self.parts.databases.list(self.session.place):
+        for database in self.databases():
+            if database == NAME:
+                continue
             within = DatabasePlace(self.session.place, database)
-            for place, stored in list_tables(self.parts, within):
+            for place, stored in list_tables(self.parts, within, self.names.has_table):
                 self.session.check()
                 count += 1
                 if count > self.tables_max:
@@ -197,9 +239,11 @@ class _View:
         return measure(self.parts.snapshots.read(place))
 
 
-def list_tables(parts: Parts, within: DatabasePlace) -> Iterator[tuple[TablePlace, Stored]]:
+def list_tables(
+    parts: Parts, within: DatabasePlace, is_wanted: Callable[[str], bool] = lambda _: True
+) -> Iterator[tuple[TablePlace, Stored]]:
     """Yield the tables of a database by name; one dropped meanwhile is left out."""
-    for name in parts.tables.list(within):
+    for name in filter(is_wanted, parts.tables.list(within)):
         place = within.table(name)
         try:
             stored = parts.tables.get(place)
@@ -248,7 +292,7 @@ def _schemata(view: _View) -> Iterator[_Row]:
 
 def _tables(view: _View) -> Iterator[_Row]:
     catalog = view.session.catalog
-    for name in TABLE_NAMES:
+    for name, _ in view.own_tables():
         kind = ("SYSTEM VIEW", "MEMORY", None, None)
         yield (catalog, NAME, name, *kind, *[None] * 10, "utf8mb4_bin", None, None, "")
     for place, stored in view.tables():
@@ -267,7 +311,7 @@ def _tables(view: _View) -> Iterator[_Row]:
 
 def _columns(view: _View) -> Iterator[_Row]:
     catalog = view.session.catalog
-    for name, described in sorted(_DESCRIBED.items()):
+    for name, described in view.own_tables():
         for position, each in enumerate(described.columns, 1):
             yield _column(catalog, NAME, name, position, each.name, each.type, None)
     for place, stored in view.tables():

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from anabranch.warehouse.errors import SqlError, doris, unknown_column
+from anabranch.warehouse.loading.default_values import default_value
 from anabranch.warehouse.loading.judging import Value
 from anabranch.warehouse.physical_types import encode_largeint, to_arrow
 from anabranch.warehouse.plain_rows import Cell, Unstated, plain_column, read_rows
@@ -17,7 +18,6 @@ from anabranch.warehouse.schema import (
     SEQUENCE_ID,
     SEQUENCE_TYPE_PROPERTY,
     Column,
-    DefaultKind,
     KeyModel,
     Table,
 )
@@ -26,11 +26,8 @@ from anabranch.warehouse.sql.functions.casts import as_text
 from anabranch.warehouse.sql.transforms.catalog import Context
 from anabranch.warehouse.sql.transforms.conditions import (
     Expression,
-    Names,
-    bind_expression,
     bind_rows,
 )
-from anabranch.warehouse.sql.transforms.rendering import quote_text
 from anabranch.warehouse.types import NESTED, OPAQUE, TEXTS, ColumnType, SqlType, parse_type
 
 SEQUENCE_NAME = "__DORIS_SEQUENCE_COL__"
@@ -76,29 +73,6 @@ def left_out(table: Table, given: Sequence[Column]) -> tuple[Column, ...]:
     """Return the visible columns that an INSERT does not name: it writes their defaults."""
     ids = {column.id for column in given}
     return tuple(column for column in table.columns if column.id not in ids)
-
-
-_EMPTY = {SqlType.HLL: "hll_empty", SqlType.BITMAP: "bitmap_empty"}
-
-
-def default_value(column: Column, context: Context) -> Value:
-    """Return what a column gets when nothing is said; raise SqlError if it has no default."""
-    default = column.default
-    name = ""
-    if default is None:
-        if column.type.kind in _EMPTY:
-            name = _EMPTY[column.type.kind]
-        elif not column.is_nullable:
-            raise doris(f"Column has no default value, column={column.name}")
-    elif default.kind is DefaultKind.FUNCTION:
-        name = default.text
-    elif default.kind is DefaultKind.TEXT:
-        return Value(column, quote_text(default.text), ColumnType(SqlType.STRING))
-    if name:
-        text = name if name.endswith(")") else f"{name}()"
-        made = bind_expression(text.lower(), Names(()), context)
-        return Value(column, made.sql(), made.type)
-    return Value(column, "NULL", ColumnType(SqlType.NULL))
 
 
 def check_castable(column: Column, kind: ColumnType) -> None:

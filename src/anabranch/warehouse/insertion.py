@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from anabranch.kernel import limits
 from anabranch.warehouse.changes import (
     Planned,
+    Published,
     chosen_partitions,
     judged,
     opener,
     replacement,
 )
 from anabranch.warehouse.errors import doris
+from anabranch.warehouse.insert_groups import Addition, InsertGroups
 from anabranch.warehouse.inserting import (
     PlainRows,
     bound_values,
     check_castable,
-    default_value,
     given_columns,
     left_out,
     read_plain,
 )
+from anabranch.warehouse.loading.default_values import default_value
 from anabranch.warehouse.loading.judging import Value
 from anabranch.warehouse.loading.writing import Rows, RowsetSink, Written, write_values
 from anabranch.warehouse.parts import Parts
@@ -45,6 +46,30 @@ class Inserts:
     def __init__(self, parts: Parts, reader: Reader) -> None:
         self._parts = parts
         self._reader = reader
+        self._groups = InsertGroups(parts)
+
+    def add(self, session: SqlSession, statement: Insert) -> Published | None:
+        """Publish plain rows together with those of other statements.
+
+        None leaves the statement to `plan`: nothing was published.
+        """
+        if statement.is_overwrite or not statement.is_values:
+            return None
+        if len(statement.body) > limits.GROUPED_TEXT_MAX:
+            return None
+        place = session.table_place(statement.table)
+        stored = self._parts.tables.get(place)
+        table = stored.schema
+        chosen_partitions(table, place.table, statement.partitions)
+        given = given_columns(table, place.table, statement.columns)
+        rows = read_plain(statement.body, given, left_out(table, given))
+        parts = None if rows is None else _plain_parts(table, statement.partitions, rows)
+        if rows is None or parts is None:
+            return None
+        sequence = self._groups.publish(Addition(place, table, stored.identity, rows, parts))
+        if sequence is None:
+            return None
+        return Published(Planned(place, None, rows.count), sequence)
 
     def plan(self, session: SqlSession, statement: Insert) -> Planned:
         """Return the change: rowsets, and with OVERWRITE what they take the place of."""
@@ -150,23 +175,13 @@ class Inserts:
 
     def _defaults(self, session: SqlSession, table: Table, given: Sequence[Column]) -> list[Value]:
         """Return what the columns left out get; a value of our own is not judged as input is."""
-        context = session.context
-        return [
-            replace(default_value(column, context), is_plain=False)
-            for column in left_out(table, given)
-        ]
+        return [default_value(column, session.context) for column in left_out(table, given)]
 
     def _write_plain(
         self, statement: Insert, place: TablePlace, table: Table, rows: PlainRows
     ) -> Written | None:
         """Write a few plain rows without the engine; None where it is needed to fold or refuse."""
-        if rows.count > limits.PLAIN_ROWS_MAX:
-            return None
-        by_id = {
-            column.id: values for column, values in zip(rows.columns, rows.values, strict=True)
-        }
-        order = _order(table, by_id, rows.count)
-        parts = None if order is None else _partitioned(table, statement.partitions, by_id, order)
+        parts = _plain_parts(table, statement.partitions, rows)
         if parts is None:
             return None
         open_rowset = opener(self._parts, place, table, rows.columns)
@@ -194,6 +209,17 @@ def _rows(table: Table, relation: str, values: Sequence[Value]) -> Rows:
     ids = [value.column.id for value in values]
     sequence = table.sequence_column
     return Rows(relation, values, sequence=ids.index(sequence) if sequence in ids else None)
+
+
+def _plain_parts(
+    table: Table, partitions: Sequence[str] | None, rows: PlainRows
+) -> dict[str, list[int]] | None:
+    """Return the rows of each partition by key; None where the engine must fold or refuse."""
+    if rows.count > limits.PLAIN_ROWS_MAX:
+        return None
+    by_id = {column.id: values for column, values in zip(rows.columns, rows.values, strict=True)}
+    order = _order(table, by_id, rows.count)
+    return None if order is None else _partitioned(table, partitions, by_id, order)
 
 
 def _order(table: Table, values: dict[int, list[Any]], count: int) -> list[int] | None:

@@ -11,6 +11,8 @@ PREFIX = b"sql/"
 SEQUENCES = PREFIX + b"sequence/"
 LABELS = PREFIX + b"label/"
 ALTERS = PREFIX + b"alters/"
+GLOBAL_VARIABLES = PREFIX + b"variables"
+"""What SET GLOBAL set, of the whole server."""
 
 
 def sequence(incarnation: IncarnationId, branch: BranchId, table_prefix: str) -> bytes:
@@ -87,3 +89,31 @@ def counter(name: str) -> bytes:
 def alters(incarnation: IncarnationId, ref: str, database: str) -> bytes:
     """Return the key of the log of ALTER TABLE of a database on a branch."""
     return ALTERS + b"%s/%s\x00%s" % (incarnation.encode(), ref.encode(), database.encode())
+
+
+FOLDS = PREFIX + b"folds/"
+FOLD_LISTS = PREFIX + b"fold_list/"
+
+
+def folds(incarnation: IncarnationId, table_id: str) -> bytes:
+    """Return the prefix of the folds of a table, of all branches."""
+    return FOLDS + b"%s/%s/" % (incarnation.encode(), table_id.encode())
+
+
+def fold(incarnation: IncarnationId, table_id: str, partition: str, name: str) -> bytes:
+    """Return the key of a fold."""
+    return folds(incarnation, table_id) + b"%s/%s" % (partition.encode(), name.encode())
+
+
+def fold_list(incarnation: IncarnationId, table_id: str) -> bytes:
+    """Return the key whose version moves whenever a fold of a table comes or goes."""
+    return FOLD_LISTS + b"%s/%s" % (incarnation.encode(), table_id.encode())
+
+
+def fold_lease(incarnation: IncarnationId, table_id: str, partition: str) -> bytes:
+    """Return the key of who folds a partition."""
+    return PREFIX + b"fold_lease/%s/%s/%s" % (
+        incarnation.encode(),
+        table_id.encode(),
+        partition.encode(),
+    )

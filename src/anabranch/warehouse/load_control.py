@@ -58,6 +58,11 @@ class Control:
         """Say where to look for how far it is: counts, and a share of everything, 0 to 1."""
         self._look = look
 
+    def ended(self) -> LoadEnded:
+        """Return why it was ended; it must have been."""
+        assert self._ended is not None
+        return self._ended
+
     def check(self) -> None:
         """Raise LoadEnded when somebody ended it; loops call it between portions."""
         if self._ended is not None:

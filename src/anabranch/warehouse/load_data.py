@@ -54,7 +54,7 @@ class DataLoads:
         file: IO[bytes],
     ) -> Done:
         label = f"load_data_{self._parts.ids.hex32()}"
-        record = self._jobs.recording_insert(
+        record = self._jobs.inserts.begin(
             table.within, label=label, tables=[table.table], user=session.user
         )
         for _ in range(limits.LOAD_PLANS_MAX):
@@ -63,7 +63,7 @@ class DataLoads:
             counts = outcome.counts
             if not outcome.changes:
                 return _done(counts)
-            writes = self._jobs.insert_writes(record, counts)
+            writes = self._jobs.inserts.writes(record, counts)
             try:
                 self._parts.publisher.publish(Publication(outcome.changes, writes=writes))
             except TableMoved:

@@ -7,12 +7,12 @@ never publishes, and one whose process died is either FINISHED or run again by t
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from heapq import merge
 from typing import Protocol
 
 import msgspec
@@ -21,11 +21,11 @@ from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock, IdSource
 from anabranch.kernel.errors import AnabranchError
 from anabranch.kernel.ids import Ref, RepositoryId
-from anabranch.storage.kv.base import Write
 from anabranch.telemetry import logger
 from anabranch.warehouse.databases import Databases
 from anabranch.warehouse.error_logs import ErrorLogs, Refused
 from anabranch.warehouse.errors import doris
+from anabranch.warehouse.insert_jobs import JOBS, TRANSACTIONS, InsertJobs
 from anabranch.warehouse.load_control import (
     ETL_RUN_FAIL,
     QUALITY,
@@ -57,8 +57,6 @@ from anabranch.warehouse.publishing import (
 )
 from anabranch.warehouse.sql.loads import LoadLabel
 
-JOBS = "load_job"
-TRANSACTIONS = "load_transaction"
 CHORES_S = 10
 """Between two rounds of what else has to be done now and then: transactions time out."""
 SWEEP_S = 600
@@ -66,6 +64,8 @@ SWEEP_S = 600
 NO_ROWS = "all partitions have no load data"
 TIMED_OUT = "loading timeout to cancel"
 BAD_QUALITY = "quality not good enough to cancel"
+_STATEMENTS = msgspec.json.Decoder(LoadLabel)
+"""Made at import: msgspec dies when two threads are the first to decode a type."""
 
 
 class Seal(Protocol):
@@ -116,6 +116,7 @@ class LoadJobs:
         self._runner = runner
         self._publisher = publisher
         self._databases = databases
+        self.inserts = InsertJobs(records, databases, clock)
         self.error_logs = error_logs
         self._clock = clock
         self._seal = seal
@@ -258,37 +259,15 @@ class LoadJobs:
 
     def list(self, scope: Scope) -> Iterator[tuple[LoadRecord, int]]:
         """Yield jobs and inserts of a database by id, each with its percentage."""
-        for stored in self._records.list(scope):
-            record = stored.record
+        stored_ones = (stored.record for stored in self._records.list(scope))
+        inserts = self.inserts.recent(scope)
+        for record in merge(stored_ones, inserts, key=lambda record: record.id):
             with self._lock:
                 running = self._running.get(record.id)
             if running is None or record.state.is_final:
                 yield record, 100 if record.state is LoadState.FINISHED else 0
             else:
                 yield replace(record, counts=running[0].counts), running[0].percent
-
-    def recording_insert(
-        self, place: DatabasePlace, *, label: str, tables: Sequence[str], user: str
-    ) -> LoadRecord:
-        """Return the record of an INSERT about to be published; nothing is stored yet.
-
-        Its transaction id is what clients are told, and what `LabelUse` takes as the job.
-        """
-        return LoadRecord(
-            id=self._records.next_id(JOBS),
-            transaction_id=self._records.next_id(TRANSACTIONS),
-            label=label,
-            kind=LoadKind.INSERT,
-            state=LoadState.PREPARE,
-            scope=self.scope_of(place),
-            user=user,
-            created_us=self._now_us(),
-            tables=tuple(tables),
-        )
-
-    def insert_writes(self, record: LoadRecord, counts: Counts) -> builtins.list[Write]:
-        """Return the writes that list an INSERT as FINISHED: for the publication of its rows."""
-        return writes_of(record.published(counts, self._now_us()), is_new=True)
 
     def close(self) -> None:
         """End what runs, for the next process to run again, and wait for it."""
@@ -374,9 +353,7 @@ class LoadJobs:
 
     def _attempt(self, current: Stored, control: Control) -> None:
         record = current.record
-        statement = msgspec.json.decode(
-            self._seal.open(record.statement, _bound(record.id)), type=LoadLabel
-        )
+        statement = _STATEMENTS.decode(self._seal.open(record.statement, _bound(record.id)))
         for _ in range(limits.LOAD_PLANS_MAX):
             control.check()
             load = self._runner.prepare(current.record, statement, control)

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from anabranch.kernel.clock import Clock, IdSource
 from anabranch.kernel.ids import RepositoryId
 from anabranch.lake import Lake
+from anabranch.warehouse.brokers import LOCAL
 from anabranch.warehouse.engine import Engine
 from anabranch.warehouse.results import Processes
+from anabranch.warehouse.rowset_footers import Footers
 from anabranch.warehouse.sql.transforms.translate import Translator
 
 if TYPE_CHECKING:
     from anabranch.warehouse.databases import Databases
+    from anabranch.warehouse.fold_plans import Folds
     from anabranch.warehouse.publishing import Publisher
     from anabranch.warehouse.snapshots import Snapshots
     from anabranch.warehouse.tables import Tables
@@ -25,7 +28,7 @@ DEFAULT_CATALOG = RepositoryId("warehouse")
 class ServerFacts:
     """What SHOW FRONTENDS, BACKENDS and PROC say of this server.
 
-    `brokers` are (name, target) of the configured brokers; `started_us` is the time of the start.
+    `brokers` are the names of the configured brokers; `started_us` is the time of the start.
     """
 
     version: str = "anabranch"
@@ -34,15 +37,16 @@ class ServerFacts:
     http_port: int = 8030
     started_us: int = 0
     data_bytes_max: int = 0
-    brokers: tuple[tuple[str, str], ...] = ()
+    brokers: tuple[str, ...] = (LOCAL,)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """The warehouse of one process.
 
-    What comes after `ids` may be absent: handlers that need it are then not registered. Its
-    classes are built on this one, so they cannot be named here; their handlers know them.
+    What comes after `footers` may be absent: handlers that need it are then not registered, and
+    without `folds` every rowset is read. Classes of what comes after `folds` are built on this
+    one, so they cannot be named here; their handlers know them.
     """
 
     lake: Lake
@@ -54,6 +58,8 @@ class Parts:
     publisher: Publisher
     clock: Clock
     ids: IdSource
+    footers: Footers = field(default_factory=Footers)
+    folds: Folds | None = None
     labels: Any = None
     loader: Any = None
     jobs: Any = None

@@ -44,6 +44,7 @@ __all__ = [
     "Publisher",
     "TableChange",
     "TableMoved",
+    "copy_of",
 ]
 
 PARQUET = "application/vnd.apache.parquet"
@@ -233,7 +234,7 @@ class Publisher:
         except AnabranchError as error:
             for one in group:
                 if one.error is None:
-                    one.error = _copy_of(error)
+                    one.error = copy_of(error)
         except BaseException:
             for one in group:
                 one.error = Unavailable(Kind.STORE_FAILED, "the publisher has stopped")
@@ -404,8 +405,8 @@ def _moved(table: TablePlace, why: str) -> TableMoved:
     return TableMoved(Kind.CONFLICT, f"table {table.database}.{table.table}: {why}")
 
 
-def _copy_of(error: AnabranchError) -> AnabranchError:
-    # Each caller raises its own: a shared one would collect the tracebacks of all.
+def copy_of(error: AnabranchError) -> AnabranchError:
+    """Return an error for one more caller: a shared one would collect the tracebacks of all."""
     if isinstance(error, SqlError):
         return SqlError(error.code, error.state, error.message, error.kind)
     return type(error)(error.kind, error.message, **error.details)

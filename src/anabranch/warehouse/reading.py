@@ -26,6 +26,8 @@ from anabranch.warehouse.sql.transforms.rendering import Translated, zone_of
 
 if TYPE_CHECKING:
     from anabranch.warehouse.engine import Execution
+    from anabranch.warehouse.folds import StandIn
+    from anabranch.warehouse.rowsets import Rowset
     from anabranch.warehouse.session import SqlSession
     from anabranch.warehouse.snapshots import TableSnapshot
 
@@ -178,11 +180,19 @@ class Reader:
         for use, version in zip(translated.tables, translated.plan.versions, strict=True):
             session.check()
             if information_schema.is_its_name(use.name.database):
-                rows = information_schema.rows(self._parts, session, use.name.table, use.columns)
+                rows = information_schema.rows(
+                    self._parts,
+                    session,
+                    use.name.table,
+                    use.columns,
+                    wanted=translated.wanted(use),
+                )
                 relations[use.number] = execution.register(f"information_{use.number}", rows)
                 continue
             snapshot = snapshots[catalog.place(use.name)]
             if snapshot.identity != version:
+                if session.transaction is not None:
+                    session.transaction.pinned.pop(snapshot.table, None)
                 raise SchemaMovedError
             relations[use.number] = self.relation(snapshot, use.columns)
         return translated.sql(relations)
@@ -193,8 +203,18 @@ class Reader:
         """Return tables as they were together at one moment.
 
         A table that is the same when read again was so when the last one was read. Where loads
-        come faster than that, the tables are each of a moment of their own.
+        come faster than that, the tables are each of a moment of their own. In a transaction a
+        table stays as it was when it was first read.
         """
+        if session.transaction is None:
+            return self._together(session, places)
+        pinned = session.transaction.pinned
+        pinned |= self._together(session, [place for place in places if place not in pinned])
+        return {place: pinned[place] for place in places}
+
+    def _together(
+        self, session: SqlSession, places: Sequence[TablePlace]
+    ) -> dict[TablePlace, TableSnapshot]:
         names = list(dict.fromkeys(places))
         found = {place: self._parts.snapshots.read(place) for place in names}
         for _ in range(limits.REPLANS_MAX if len(names) > 1 else 0):
@@ -207,9 +227,7 @@ class Reader:
 
     def relation(self, snapshot: TableSnapshot, columns: Sequence[str] | None) -> str:
         """Return SQL that stands in FROM for the folded rows of a table."""
-        paths = self._parts.snapshots.paths(snapshot.rowsets)
-        files = {rowset.path: path for rowset, path in zip(snapshot.rowsets, paths, strict=True)}
-        return relation(snapshot.schema, snapshot.rowsets, files, columns)
+        return table_relation(self._parts, snapshot, columns)
 
     def rows(
         self,
@@ -280,6 +298,35 @@ class Reader:
         finally:
             rows.close()
         return found[0] if found else None
+
+
+def table_relation(
+    parts: Parts,
+    snapshot: TableSnapshot,
+    columns: Sequence[str] | None,
+    *,
+    has_hidden: bool = False,
+) -> str:
+    """Return SQL that stands in FROM for the folded rows of a table: `folding.relation`.
+
+    Folds are read instead of the rowsets they may stand for.
+    """
+    rowsets: Sequence[Rowset] = snapshot.rowsets
+    stand_ins: Sequence[StandIn] = ()
+    if parts.folds is not None and len(rowsets) > 1:
+        plan = parts.folds.plan(snapshot)
+        rowsets, stand_ins = plan.rowsets, plan.stand_ins
+    paths = parts.snapshots.paths(rowsets)
+    files = {rowset.path: path for rowset, path in zip(rowsets, paths, strict=True)}
+    return relation(
+        snapshot.schema,
+        rowsets,
+        files,
+        columns,
+        has_hidden=has_hidden,
+        footers=parts.footers,
+        stand_ins=stand_ins,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Session(Protocol):
 
     @property
     def timeout_s(self) -> float:
-        """Return how long a statement may run."""
+        """Return how long what runs may do so; a text's next statement may be given more."""
         ...
 
     def cancel(self) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anabranch.kernel.errors import Corrupted, Kind
-from anabranch.warehouse.aggregating import default_sql, folded_type, quote_text
+from anabranch.warehouse.aggregating import default_sql, folded_type, quote_text, wide_type
+from anabranch.warehouse.folds import Fold, FoldShape, StandIn
 from anabranch.warehouse.rowset_footers import Footers
 from anabranch.warehouse.rowsets import Header, Rowset, RowsetKind
 from anabranch.warehouse.schema import (
@@ -69,23 +70,50 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A rowset of rows at its place in the order of all; `deletes` that saw it, by place."""
+    """A file of rows at its place in the order of all; `deletes` to apply to it, by place.
+
+    It is of a rowset, or of a fold that stands for some. Of a base only those rows are read that
+    other files have the keys of.
+    """
 
     ordinal: int
-    rowset: Rowset
+    partition: str
+    file: Path
     header: Header
     deletes: tuple[int, ...]
+    rowset: Rowset | None
+    fold: Fold | None = None
+    is_base: bool = False
 
 
 @dataclass(slots=True)
 class RowsetClass:
-    """Rowsets that one scan reads; `written` and `known` hold only ids that matter."""
+    """Files that one scan reads; `written` and `known` hold only ids that matter.
+
+    Rows of folds tell by flags `w<id>` and `u<id>` what they wrote and did not know of columns that
+    are in `maybe_written` and `maybe_unknown`.
+    """
 
     written: frozenset[int]
     known: frozenset[int]
     filters: tuple[str, ...]
     filter_columns: frozenset[int]
+    is_fold: bool = False
+    is_base: bool = False
+    maybe_written: frozenset[int] = frozenset()
+    maybe_unknown: frozenset[int] = frozenset()
     sources: list[Source] = field(default_factory=list)
+
+    @property
+    def held(self) -> frozenset[int]:
+        """Return the columns that the files have."""
+        return self.written | self.maybe_written
+
+    @property
+    def flags(self) -> list[str]:
+        """Return the names of the flags that the files have."""
+        written = [f"w{one}" for one in sorted(self.maybe_written)]
+        return written + [f"u{one}" for one in sorted(self.maybe_unknown)]
 
 
 def name_of(column_id: int) -> str:
@@ -93,29 +121,43 @@ def name_of(column_id: int) -> str:
     return f"c{column_id}"
 
 
-def sources_of(reading: Reading, rowsets: Sequence[Rowset]) -> tuple[list[Source], list[str]]:
-    """Return the rowsets that hold rows, in their order, and the predicates of the DELETEs.
+def sources_of(
+    reading: Reading, rowsets: Sequence[Rowset], stand_ins: Sequence[StandIn] = ()
+) -> tuple[list[Source], list[str]]:
+    """Return the files that hold rows, in their order, and the predicates of the DELETEs.
 
-    Raises Corrupted for a rowset of another table.
+    `rowsets` are those that no fold stands for, and all DELETEs. Raises Corrupted for a rowset of
+    another table.
     """
-    ordered = sorted(rowsets, key=lambda rowset: rowset.name)
-    headers = [reading.footers.header(rowset, reading.files) for rowset in ordered]
+    ordered: list[Rowset | StandIn] = sorted([*rowsets, *stand_ins], key=lambda one: one.name)
+    headers: dict[str, Header] = {}
     predicates: list[str] = []
-    seen: list[frozenset[str]] = []
-    for rowset, header in zip(ordered, headers, strict=True):
+    seen: list[tuple[str, frozenset[str]]] = []
+    for rowset in rowsets:
+        header = headers[rowset.path] = reading.footers.header(rowset, reading.files)
         if header.table_id != reading.schema.id:
             raise Corrupted(Kind.DATA_FORMAT, f"a rowset of another table: {rowset.path}")
         if header.kind is RowsetKind.DELETE:
             opened = reading.footers.open(rowset, reading.files[rowset.path])
             predicates.append(opened.footer.predicate or "false")
-            seen.append(opened.seen)
+            seen.append((rowset.physical_address, opened.seen))
     sources: list[Source] = []
-    for ordinal, (rowset, header) in enumerate(zip(ordered, headers, strict=True)):
+    for ordinal, item in enumerate(ordered):
+        text = str(item.name) if seen else ""
+        deletes = tuple(at for at, (_, names) in enumerate(seen) if text in names)
+        if isinstance(item, StandIn):
+            fold = item.fold
+            # What saw one of its members saw all, or was applied when it was made.
+            left = tuple(at for at in deletes if seen[at][0] not in fold.deletes)
+            sources.append(
+                Source(ordinal, fold.partition, item.file, fold.header, left, None, fold)
+            )
+            continue
+        header = headers[item.path]
         if header.kind is RowsetKind.DELETE or header.rows == 0:
             continue
-        text = str(rowset.name) if seen else ""
-        deletes = tuple(at for at, names in enumerate(seen) if text in names)
-        sources.append(Source(ordinal, rowset, header, deletes))
+        file = reading.files[item.path]
+        sources.append(Source(ordinal, item.partition, file, header, deletes, item))
     return sources, predicates
 
 
@@ -128,19 +170,36 @@ def classify(
     shapes: dict[tuple[object, ...], tuple[object, ...]] = {}
     for source in sources:
         header = source.header
-        shape = (header.known, header.written, source.deletes)
+        of_fold = None if source.fold is None else source.fold.shape
+        shape = (header.known, header.written, source.deletes, of_fold, source.is_base)
         key = shapes.get(shape)
         if key is None:
             texts = tuple(dict.fromkeys(predicates[at] for at in source.deletes))
-            ids = frozenset(int(one) for text in texts for one in _PREDICATE_COLUMN.findall(text))
+            ids = predicate_columns(texts)
             mattering = wanted | ids
-            key = (mattering & set(header.written), mattering & set(header.known), texts)
+            written, known = mattering & set(header.written), mattering & set(header.known)
+            # Folds are read by names: each file must have the columns of the first.
+            key = (written, known, texts, of_fold, source.is_base)
             shapes[shape] = key
             if key not in classes:
                 filters = tuple(reading.predicates(text, reading.schema) for text in texts)
-                classes[key] = RowsetClass(key[0], key[1], filters, ids)
+                made = RowsetClass(written, known, filters, ids, is_base=source.is_base)
+                if of_fold is not None:
+                    _tell_of_fold(made, of_fold, mattering)
+                classes[key] = made
         classes[key].sources.append(source)
     return list(classes.values())
+
+
+def _tell_of_fold(made: RowsetClass, shape: FoldShape, mattering: frozenset[int]) -> None:
+    made.is_fold = True
+    made.maybe_written = mattering & set(shape.maybe_written)
+    made.maybe_unknown = mattering & set(shape.maybe_unknown)
+
+
+def predicate_columns(texts: Iterable[str]) -> frozenset[int]:
+    """Return the ids of the columns that predicates of DELETEs name."""
+    return frozenset(int(one) for text in texts for one in _PREDICATE_COLUMN.findall(text))
 
 
 def scan_sql(
@@ -157,14 +216,17 @@ def scan_sql(
     `absent` gives what a column is that the class did not write.
     """
     wanted = list(dict.fromkeys([*columns, *sorted(found.filter_columns)]))
+    held = found.held
     inner = [
-        f"{_value(reading, one)} AS {name_of(one)}"
-        if one in found.written
+        f"{_value(reading, found, one)} AS {name_of(one)}"
+        if one in held
         else f"{absent(one) if one in columns else reading.default_of(one)} AS {name_of(one)}"
         for one in wanted
     ]
     if has_order:
         inner.append(f"{_place(found.sources)} AS o")
+    if more:
+        inner += found.flags
     sql = f"SELECT {', '.join(inner)} FROM {_read(reading, found, wanted)}"  # noqa: S608 - its parts are our own
     if not found.filters and not more and len(wanted) == len(columns):
         return sql
@@ -173,8 +235,13 @@ def scan_sql(
     return f"SELECT {', '.join(outer)} FROM ({sql}) r" + (f" WHERE {kept}" if kept else "")  # noqa: S608 - its parts are our own
 
 
-def _value(reading: Reading, column_id: int) -> str:
-    return decoded(reading.type_of(column_id), name_of(column_id))
+def _value(reading: Reading, found: RowsetClass, column_id: int) -> str:
+    name = name_of(column_id)
+    if not found.is_fold:
+        return decoded(reading.type_of(column_id), name)
+    column = reading.schema.by_id(column_id)
+    made = reading.type_of(column_id) if column is None else wide_type(column)
+    return decoded(made, f"{name}::{stored_type(made)}")
 
 
 def _place(sources: Sequence[Source]) -> str:
@@ -189,9 +256,9 @@ def _place(sources: Sequence[Source]) -> str:
 
 
 def _read(reading: Reading, found: RowsetClass, wanted: Sequence[int]) -> str:
-    files = ", ".join(
-        quote_text(str(reading.files[source.rowset.path])) for source in found.sources
-    )
+    files = ", ".join(quote_text(str(source.file)) for source in found.sources)
+    if found.is_fold:
+        return f"read_parquet([{files}], file_row_number=true)"
     read = [one for one in wanted if one in found.written]
     if not read:
         return f"read_parquet([{files}], file_row_number=true)"

@@ -90,16 +90,14 @@ class RowsetWriter:
         self._kept_rows = self._kept_bytes = 0
         self._rows = self._source_rows = 0
         self._body = bodies.open(repository, size_bytes_max=limits.OBJECT_BYTES_MAX, own_file=True)
-        self._file = _Output(self._body)
-        self._parquet = pq.ParquetWriter(
-            pa.PythonFile(self._file, mode="w"), self._arrow, compression="zstd"
-        )
+        self._file = FileOutput(self._body)
+        self._parquet: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch, source_rows: int | None = None) -> None:
         """Append rows, which stand for `source_rows` rows before folding, else for themselves."""
         made = pa.RecordBatch.from_arrays(
             [
-                _stored(batch.column(name), kind, field.type)
+                stored(batch.column(name), kind, field.type)
                 for name, kind, field in zip(self._names, self._types, self._arrow, strict=True)
             ],
             schema=self._arrow,
@@ -117,6 +115,7 @@ class RowsetWriter:
     def finish(self) -> NewRowset:
         """End the file and return it, durable and not yet published."""
         self._flush()
+        parquet = self._opened(0)
         footer = Footer(
             self.header,
             self._partition,
@@ -127,8 +126,8 @@ class RowsetWriter:
             self._predicate,
         )
         text = encode_footer(footer).decode()
-        self._parquet.add_key_value_metadata({METADATA_NAME: text})
-        self._parquet.close()
+        parquet.add_key_value_metadata({METADATA_NAME: text})
+        parquet.close()
         self._file.hand_on()
         self._body.finish()
         return NewRowset(self._partition, self._id, self._body, self.header)
@@ -145,18 +144,33 @@ class RowsetWriter:
         """Forget the file."""
         self._file.is_aborted = True
         self._kept.clear()
-        self._parquet.close()
+        if self._parquet is not None:
+            self._parquet.close()
         self._body.abort()
 
     def _flush(self) -> None:
         if not self._kept:
             return
         rows = pa.Table.from_batches(self._kept)
+        parquet = self._opened(self._kept_bytes)
         self._kept = []
         self._kept_rows = self._kept_bytes = 0
         self._rows += rows.num_rows
         self._summary.add(rows)
-        self._parquet.write_table(rows, row_group_size=limits.ROW_GROUP_ROWS)
+        parquet.write_table(rows, row_group_size=limits.ROW_GROUP_ROWS)
+
+    def _opened(self, size_bytes: int) -> pq.ParquetWriter:
+        """Return the file's writer; `size_bytes` is what it is about to get first."""
+        if self._parquet is None:
+            # Of a few rows, setting up the compression costs more than it saves.
+            is_tiny = size_bytes <= limits.ROWSET_TINY_BYTES
+            self._parquet = pq.ParquetWriter(
+                pa.PythonFile(self._file, mode="w"),
+                self._arrow,
+                compression="none" if is_tiny else "zstd",
+                use_dictionary=not is_tiny,
+            )
+        return self._parquet
 
 
 def delete_rowset(
@@ -184,7 +198,7 @@ def delete_rowset(
     return writer.finish()
 
 
-class _Output:
+class FileOutput:
     """A file that only grows. Parquet writes small pieces; they are handed on together."""
 
     closed = False
@@ -244,7 +258,7 @@ def _field(schema: Table, column_id: int, made: ColumnType) -> pa.Field:
     return to_field(name, made, column_id, column is None or not is_key or column.is_nullable)
 
 
-def _stored(values: pa.Array, made: ColumnType, wanted: pa.DataType) -> pa.Array:
+def stored(values: pa.Array, made: ColumnType, wanted: pa.DataType) -> pa.Array:
     """Return values as the file holds them."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -252,17 +266,17 @@ def _stored(values: pa.Array, made: ColumnType, wanted: pa.DataType) -> pa.Array
         return values if values.type == wanted else values.cast(wanted)
     match made.kind:
         case SqlType.ARRAY:
-            items = _stored(values.flatten(), made.items[0], wanted.value_type)
+            items = stored(values.flatten(), made.items[0], wanted.value_type)
             return pa.ListArray.from_arrays(_offsets(values), items, wanted)
         case SqlType.MAP:
             as_list = values.cast(_list_of_entries(values.type))
             entries = as_list.flatten()
-            keys = _stored(entries.field(0), made.items[0], wanted.key_type)
-            items = _stored(entries.field(1), made.items[1], wanted.item_type)
+            keys = stored(entries.field(0), made.items[0], wanted.key_type)
+            items = stored(entries.field(1), made.items[1], wanted.item_type)
             return pa.MapArray.from_arrays(_offsets(as_list), keys, items, wanted)
         case SqlType.STRUCT:
             fields = [
-                _stored(pc.struct_field(values, [at]), item, wanted.field(at).type)
+                stored(pc.struct_field(values, [at]), item, wanted.field(at).type)
                 for at, item in enumerate(made.items)
             ]
             mask = values.is_null()
@@ -330,7 +344,7 @@ class _Summary:
                 )
                 continue
             least = _extreme(values, is_max=False)
-            most = _extreme(values, is_max=True)
+            most = least if len(values) == 1 else _extreme(values, is_max=True)
             bounds = self._bounds.setdefault(column.id, [least, most])
             bounds[0] = _outer(bounds[0], least, is_max=False)
             bounds[1] = _outer(bounds[1], most, is_max=True)
@@ -358,6 +372,8 @@ def _extreme(values: pa.ChunkedArray, *, is_max: bool) -> Any:
         values = values.cast(pa.int32())
     elif pa.types.is_timestamp(values.type):
         values = values.cast(pa.int64())
+    if len(values) == 1:
+        return values[0].as_py()
     return (pc.max if is_max else pc.min)(values).as_py()
 
 

@@ -68,10 +68,20 @@ class DefaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """A DEFAULT: a literal's text, or a function such as CURRENT_TIMESTAMP(3)."""
+    """A DEFAULT: a literal's text, or a function such as CURRENT_TIMESTAMP(3).
+
+    `frozen` is what such a function was when ALTER TABLE added the column: rows that were there
+    hold it.
+    """
 
     kind: DefaultKind
     text: str = ""
+    frozen: str = ""
+
+    @property
+    def held(self) -> str | None:
+        """Return the text that rows hold which do not know the column, None for NULL."""
+        return self.text if self.kind is DefaultKind.TEXT else self.frozen or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,12 +336,17 @@ def _column_json(column: Column) -> dict[str, Any]:
         "is_key": column.is_key,
         "aggregate": column.aggregate,
         "is_nullable": column.is_nullable,
-        "default": default and {"kind": default.kind, "text": default.text},
+        "default": default and _default_json(default),
         "comment": column.comment,
         "added_name": column.added_name,
         "added_type": column.added_type,
         "earlier": column.earlier,
     }
+
+
+def _default_json(default: Default) -> dict[str, str]:
+    found = {"kind": str(default.kind), "text": default.text}
+    return found | {"frozen": default.frozen} if default.frozen else found
 
 
 def _partitioning_json(partitioning: Partitioning) -> dict[str, Any]:
@@ -402,7 +417,9 @@ def _column(value: dict[str, Any]) -> Column:
         is_key=value["is_key"],
         aggregate=Aggregate(value["aggregate"]),
         is_nullable=value["is_nullable"],
-        default=None if default is None else Default(DefaultKind(default["kind"]), default["text"]),
+        default=None
+        if default is None
+        else Default(DefaultKind(default["kind"]), default["text"], str(default.get("frozen", ""))),
         comment=value["comment"],
         added_name=value["added_name"],
         added_type=value["added_type"],

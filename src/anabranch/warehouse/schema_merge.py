@@ -140,6 +140,11 @@ def _ids(*sides: Sequence[Column]) -> list[int]:
 
 
 def _same(merger: _Merger, ours: Column, theirs: Column) -> Column:
+    if ours.default is not None and theirs.default is not None:
+        # The same column added at two times: its rows get the earlier one on either side.
+        frozen = min(ours.default.frozen, theirs.default.frozen)
+        ours = replace(ours, default=replace(ours.default, frozen=frozen))
+        theirs = replace(theirs, default=replace(theirs.default, frozen=frozen))
     if ours != theirs:
         merger.complain(f"column {ours.name}", "added differently on both sides")
     return ours

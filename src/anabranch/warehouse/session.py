@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from anabranch.kernel import limits
 from anabranch.kernel.ids import Ref, RepositoryId
@@ -17,6 +17,9 @@ from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
 from anabranch.warehouse.sql import statements
 from anabranch.warehouse.sql.transforms.catalog import Context
 from anabranch.warehouse.variables import VERSION, GlobalVariables, SessionVariables
+
+if TYPE_CHECKING:
+    from anabranch.warehouse.snapshots import TableSnapshot
 
 INTERNAL_CATALOG = "internal"
 """Doris's name of the catalog that a session begins in."""
@@ -46,7 +49,12 @@ class LastInsert:
 
 
 class OpenTransaction(Protocol):
-    """What BEGIN began; its handler's own."""
+    """What BEGIN began; its handler's own.
+
+    `pinned` are the tables that its queries have read, as they were then.
+    """
+
+    pinned: dict[TablePlace, TableSnapshot]
 
     def rollback(self) -> None:
         """Give up what was not committed."""
@@ -103,6 +111,8 @@ class SqlSession:
         self.utc_now = now
         self.text = ""
         self.parameters: Sequence[object] | None = None
+        self.is_changing = False
+        """Whether the statement that runs changes rows."""
         self.transaction: OpenTransaction | None = None
         self.warnings: list[Warning_] = []
         self.last_insert: LastInsert | None = None
@@ -139,8 +149,14 @@ class SqlSession:
 
     @property
     def timeout_s(self) -> float:
-        """Return how long a statement may run: query_timeout, or less by max_execution_time."""
+        """Return how long the text that runs may do so, by the statement it has come to.
+
+        query_timeout, or less by max_execution_time; for what changes rows, insert_timeout when
+        that is longer.
+        """
         timeout_s = float(str(self.variables["query_timeout"]))
+        if self.is_changing:
+            return max(timeout_s, float(str(self.variables["insert_timeout"])))
         most_ms = float(str(self.variables["max_execution_time"]))
         return min(timeout_s, most_ms / 1_000) if most_ms > 0 else timeout_s
 
@@ -244,6 +260,7 @@ class SqlSession:
             ref=self.ref,
             sql_mode=str(self.variables["sql_mode"]),
             variables=self.variables,
+            global_variables=self.variables.globals,
             user_variables=self.user_variables,
             shows_opaque=bool(self.variables["return_object_data_as_binary"]),
         )

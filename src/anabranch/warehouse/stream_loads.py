@@ -7,26 +7,23 @@ process ended is ABORTED; what was, waits for its commit until its time is over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock, IdSource
-from anabranch.kernel.errors import AnabranchError, NotFound
+from anabranch.kernel.errors import AnabranchError, Kind, NotFound
 from anabranch.lake import Lake
 from anabranch.lake.bodies import Existing
 from anabranch.storage.kv.base import Condition, Prepared, Window, Write
 from anabranch.warehouse.databases import Databases
 from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.errors import SqlError, doris
-from anabranch.warehouse.load_control import QUALITY, RUN_FAIL, TIMEOUT, USER_CANCEL
-from anabranch.warehouse.load_jobs import (
-    JOBS,
-    NO_ROWS,
-    TRANSACTIONS,
-    Outcome,
-    abandon,
-)
+from anabranch.warehouse.insert_jobs import JOBS, TRANSACTIONS
+from anabranch.warehouse.load_control import QUALITY, RUN_FAIL, TIMEOUT, USER_CANCEL, Control
+from anabranch.warehouse.load_jobs import NO_ROWS, Outcome, abandon
 from anabranch.warehouse.load_records import (
     LoadKind,
     LoadRecord,
@@ -83,6 +80,8 @@ class StreamLoads:
         self._error_logs = error_logs
         self._clock = clock
         self._process = ids.hex32()
+        self._lock = threading.Lock()
+        self._running: dict[int, Control] = {}
 
     def scope_of(self, place: DatabasePlace) -> Scope:
         """Return a database's incarnation on its branch; raise SqlError 1049."""
@@ -103,7 +102,7 @@ class StreamLoads:
     ) -> Stored:
         """Record a transaction in state PREPARE with its label reserved.
 
-        Raises SqlError `has already been used` with the job that has the label.
+        Raises SqlError of Kind.LABEL_USED, which names the job that has the label.
         """
         record = LoadRecord(
             id=self._records.next_id(JOBS),
@@ -125,15 +124,19 @@ class StreamLoads:
         return self._records.create(place, record)
 
     def run(
-        self, place: DatabasePlace, stored: Stored, load: Callable[[], Outcome]
+        self,
+        place: DatabasePlace,
+        stored: Stored,
+        load: Callable[[], Outcome],
+        control: Control | None = None,
     ) -> StreamOutcome:
         """Load and publish; the record is VISIBLE or ABORTED. Raises what `load` raises, ABORTED.
 
         `load` is called again when the table changed meanwhile: it must begin its source anew, or
-        raise.
+        raise. `control` is ended when the transaction is aborted while it loads.
         """
         for _ in range(limits.LOAD_PLANS_MAX):
-            outcome = self._loaded(stored, load)
+            outcome = self._loaded(stored, load, control)
             judged = self._judged(stored, outcome)
             if judged.record.state.is_final:
                 abandon(outcome)
@@ -152,9 +155,11 @@ class StreamLoads:
         self._abort_now(stored, RUN_FAIL, "transaction conflict")
         raise doris("transaction conflict")
 
-    def prepare(self, stored: Stored, load: Callable[[], Outcome]) -> StreamOutcome:
-        """Load and keep the rowsets; the record is PRECOMMITTED or ABORTED."""
-        outcome = self._loaded(stored, load)
+    def prepare(
+        self, stored: Stored, load: Callable[[], Outcome], control: Control | None = None
+    ) -> StreamOutcome:
+        """Load and keep the rowsets; the record is PRECOMMITTED or ABORTED. See `run`."""
+        outcome = self._loaded(stored, load, control)
         judged = self._judged(stored, outcome)
         if judged.record.state.is_final:
             abandon(outcome)
@@ -235,16 +240,39 @@ class StreamLoads:
 
     # Steps
 
-    def _loaded(self, stored: Stored, load: Callable[[], Outcome]) -> Outcome:
+    def _loaded(
+        self, stored: Stored, load: Callable[[], Outcome], control: Control | None
+    ) -> Outcome:
         try:
-            return load()
+            with self._registered(stored, control):
+                return load()
         except AnabranchError as error:
-            self._abort_now(stored, RUN_FAIL, error.message)
+            failure = TIMEOUT if error.kind is Kind.TIMEOUT else RUN_FAIL
+            self._abort_now(stored, failure, error.message)
             raise
         except BaseException:
             # Whatever a source raises: the label must be free again.
             self._abort_now(stored, RUN_FAIL, "the load was broken off")
             raise
+
+    @contextmanager
+    def _registered(self, stored: Stored, control: Control | None) -> Iterator[None]:
+        """Let an abort reach what loads."""
+        if control is None:
+            yield
+            return
+        transaction = stored.record.transaction_id
+        with self._lock:
+            self._running[transaction] = control
+        try:
+            # Aborted before it was listed, nobody would tell it.
+            current = self._records.again(stored)
+            if current is None or current.record.state.is_final:
+                raise doris(f"transaction [{transaction}] has just been aborted")
+            yield
+        finally:
+            with self._lock:
+                del self._running[transaction]
 
     def _judged(self, stored: Stored, outcome: Outcome) -> StreamOutcome:
         """Return the record with its counts, ABORTED already when the rows are no good."""
@@ -395,7 +423,13 @@ class StreamLoads:
                 conditions += removed[0]
                 writes += removed[1]
         changed = self._records.change(stored, ended, conditions, writes)
-        return None if changed is None else ended
+        if changed is None:
+            return None
+        with self._lock:
+            control = self._running.get(record.transaction_id)
+        if control is not None:
+            control.end(failure, message)
+        return ended
 
     def _now_us(self) -> int:
         return self._clock.now_ns() // 1_000

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from anabranch.warehouse import information_schema
 from anabranch.warehouse.errors import not_supported
-from anabranch.warehouse.folding import relation
 from anabranch.warehouse.inserting import hidden_columns
 from anabranch.warehouse.parts import Parts
-from anabranch.warehouse.reading import Reader, SessionCatalog
+from anabranch.warehouse.reading import Reader, SessionCatalog, table_relation
 from anabranch.warehouse.sql.transforms.catalog import Column, Described, TableName
 from anabranch.warehouse.sql.transforms.rendering import Output
 
@@ -90,9 +89,7 @@ class Targets:
 
     def relation(self, snapshot: TableSnapshot, columns: Sequence[str]) -> str:
         """Return SQL of the folded rows, hidden columns too."""
-        paths = self._parts.snapshots.paths(snapshot.rowsets)
-        files = {rowset.path: path for rowset, path in zip(snapshot.rowsets, paths, strict=True)}
-        return relation(snapshot.schema, snapshot.rowsets, files, columns, has_hidden=True)
+        return table_relation(self._parts, snapshot, columns, has_hidden=True)
 
 
 def _described(snapshot: TableSnapshot) -> Described:

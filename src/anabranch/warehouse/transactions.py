@@ -8,12 +8,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from anabranch.kernel import limits
-from anabranch.warehouse.changes import Changing, Plan, Planned, Published, abandon
+from anabranch.warehouse.changes import (
+    Changing,
+    Plan,
+    Planned,
+    Published,
+    Recording,
+    abandon,
+)
 from anabranch.warehouse.errors import doris
 from anabranch.warehouse.publishing import LabelUse
 
 if TYPE_CHECKING:
+    from anabranch.warehouse.places import TablePlace
     from anabranch.warehouse.session import SqlSession
+    from anabranch.warehouse.snapshots import TableSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +40,19 @@ class Transaction:
 
     Its statements are planned as they come, each on the table as it is without the others, and
     published in their order. `label` is None when the user gave none; `shown` is what clients see.
+    `pinned` are the tables that its queries read, each as it was when it was first read.
     """
 
     shown: str
     number: int
     label: LabelUse | None = None
     steps: list[_Step] = field(default_factory=list)
+    pinned: dict[TablePlace, TableSnapshot] = field(default_factory=dict)
+
+    @property
+    def tables(self) -> list[TablePlace]:
+        """Return the tables that it writes to, the first first."""
+        return list(dict.fromkeys(step.planned.table for step in self.steps))
 
     def add(self, session: SqlSession, plan: Plan) -> Planned:
         """Plan a statement; raise SqlError, and leave the transaction as it was."""
@@ -50,13 +66,17 @@ class Transaction:
         self.steps.append(_Step(plan, planned, session.utc_now))
         return planned
 
-    def commit(self, session: SqlSession, changing: Changing) -> list[Published]:
+    def commit(
+        self, session: SqlSession, changing: Changing, recording: Recording | None = None
+    ) -> list[Published]:
         """Publish everything in one transaction; a statement whose table moved runs again."""
         steps, self.steps = self.steps, []
         if not steps:
             return []
         plans = [_as_of(session, step) for step in steps]
-        return changing.finish(session, plans, [step.planned for step in steps], self.label)
+        return changing.finish(
+            session, plans, [step.planned for step in steps], self.label, recording
+        )
 
     def rollback(self) -> None:
         """Forget everything."""

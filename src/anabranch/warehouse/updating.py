@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from anabranch.warehouse.changes import Planned, judged, opener
 from anabranch.warehouse.errors import doris, unknown_column
-from anabranch.warehouse.inserting import check_castable, default_value, hidden_columns
+from anabranch.warehouse.inserting import check_castable, hidden_columns
+from anabranch.warehouse.loading.default_values import default_value
 from anabranch.warehouse.loading.judging import Value
 from anabranch.warehouse.loading.writing import Rows, Written, write_values
 from anabranch.warehouse.parts import Parts

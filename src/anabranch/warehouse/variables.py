@@ -343,6 +343,11 @@ class SessionVariables(Mapping[str, object]):
     def __contains__(self, name: object) -> bool:
         return name in VARIABLES
 
+    @property
+    def globals(self) -> Mapping[str, object]:
+        """Return what `@@global.name` is, by name."""
+        return _GlobalView(self)
+
     def global_value(self, name: str) -> object:
         """Return what new sessions begin with."""
         variable = find_variable(name)
@@ -374,6 +379,24 @@ class SessionVariables(Mapping[str, object]):
             if is_global:
                 self._globals.put(VARIABLES[name], value)
             self._values[name] = value
+
+
+class _GlobalView(Mapping[str, object]):
+    """The variables as new sessions find them."""
+
+    def __init__(self, variables: SessionVariables) -> None:
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> object:
+        if name not in VARIABLES:
+            raise KeyError(name)
+        return self._variables.global_value(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VARIABLES)
+
+    def __len__(self) -> int:
+        return len(VARIABLES)
 
 
 _TWINS = {

@@ -20,7 +20,8 @@ public class Cluster {
             for (int at = 1; at + 1 < arguments.length; at += 2) {
                 files.copyFromLocalFile(new Path(arguments[at]), new Path(arguments[at + 1]));
             }
-            System.out.println("http " + cluster.getNameNode().getHttpAddress().getPort());
+            int node = cluster.getDataNodes().get(0).getInfoPort();
+            System.out.println("http " + cluster.getNameNode().getHttpAddress().getPort() + " " + node);
             System.out.flush();
             while (System.in.read() >= 0) {
                 continue;

@@ -310,11 +310,19 @@ class LocalBlocks:
         return self._executor.submit(_sync, self._disk, descriptor)
 
     def publish_file(self, name: str, path: Path, descriptor: Descriptor) -> None:
-        """Make a written file durable under its name."""
-        self._disk.sync(descriptor.number)
+        """Make a written file durable under its name.
+
+        It is renamed first: a journal that takes the file's bytes then takes the name with them,
+        and has nothing left to do for the directory. Nothing refers to it before this returns.
+        """
         target = self._file(name)
         self._disk.rename(path, target)
-        self._disk.sync_directory(target.parent)
+        try:
+            self._disk.sync(descriptor.number)
+            self._disk.sync_directory(target.parent)
+        except OSError:
+            self.drop_file(target)
+            raise
 
     def write_file(self, descriptor: Descriptor, data: bytes | memoryview, offset: int) -> None:
         """Write bytes of a file that is being written."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 from anabranch.kernel import limits
+from anabranch.kernel.errors import Conflict, Kind
 from anabranch.kernel.ids import BranchId, Ref, parse_branch_id, parse_tag_id
+from anabranch.kernel.pages import Page
 from anabranch.lake.comparing import Strategy
+from anabranch.lake.values import MergeConflict
 from anabranch.warehouse.errors import SqlError, doris
 from anabranch.warehouse.handlers.settings import move
 from anabranch.warehouse.handlers.shown import Shown
@@ -40,6 +44,13 @@ class _Arguments:
     def is_set(self, name: str) -> bool:
         """Tell whether a flag was given as true."""
         return self.text(name).lower() in ("1", "true", "on")
+
+
+def _refused(page: Page[MergeConflict]) -> SqlError:
+    """Return the error of a merge that conflicts: it names the first of what does."""
+    shown = [one.path for one in page.items[: limits.MERGE_CHANGES_SHOWN_MAX]]
+    more = ", .." if page.next_after is not None or len(shown) < len(page.items) else ""
+    return doris(f"conflict found: {', '.join(shown)}{more}")
 
 
 def _bind(call: Call, names: tuple[str, ...]) -> _Arguments:
@@ -136,15 +147,20 @@ class Calls:
         known: dict[str, Strategy] = {"source-wins": "source-wins", "dest-wins": "dest-wins"}
         if said and said not in known:
             raise doris(f"strategy is one of {', '.join(known)}")
-        result = self._lake.merges.merge(
-            session.catalog,
-            Ref(given.required("source")),
-            self._own_branch(session),
-            committer=session.user,
-            message=given.text("message"),
-            strategy=known[said] if said else None,
-            is_squash=given.is_set("squash"),
-        )
+        try:
+            result = self._lake.merges.merge(
+                session.catalog,
+                Ref(given.required("source")),
+                self._own_branch(session),
+                committer=session.user,
+                message=given.text("message"),
+                strategy=known[said] if said else None,
+                is_squash=given.is_set("squash"),
+            )
+        except Conflict as error:
+            if error.kind is not Kind.MERGE_CONFLICT:
+                raise
+            raise _refused(cast("Page[MergeConflict]", error.details["conflicts"])) from error
         names = ("commit_id", "added", "changed", "removed")
         row = (result.commit_id, result.added, result.changed, result.removed)
         return Shown(names, [row], frozenset(names[1:]))

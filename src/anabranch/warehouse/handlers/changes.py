@@ -9,12 +9,13 @@ from anabranch.warehouse.changes import (
     Plan,
     Planned,
     Published,
+    Recording,
     chosen_partitions,
     replacement,
 )
 from anabranch.warehouse.deleting import Deletes
 from anabranch.warehouse.errors import doris, label_used
-from anabranch.warehouse.handlers.transactions import Numbers, info, new_label
+from anabranch.warehouse.handlers.transactions import counts_of, info, insert_jobs_of, new_label
 from anabranch.warehouse.insertion import Inserts
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.publishing import LabelUse
@@ -43,7 +44,7 @@ class Changes:
         self._deletes = Deletes(parts, targets)
         self._updates = Updates(parts, targets)
         self._changing = Changing(parts)
-        self._numbers = Numbers(parts)
+        self._jobs = insert_jobs_of(parts)
 
     def run(self, session: SqlSession, statement: Change) -> Iterator[Result]:
         """Change rows; the result says how many, and under which label."""
@@ -57,21 +58,45 @@ class Changes:
             said = info(transaction.shown, "PREPARE", transaction.number)
             yield Done(planned.affected_rows, info=said, warnings=len(session.warnings))
             return
-        label = statement.label if isinstance(statement, Insert) else None
-        number = self._numbers.next()
-        use = None
-        if label is not None and isinstance(statement, Insert):
-            use = LabelUse(session.table_place(statement.table).within, label, number)
-            self._require_unused(use)  # before the work: the publication asks again
-        (published,) = self._changing.run(session, [plan], use)
+        if isinstance(statement, Insert):
+            yield self._insert(session, statement, plan)
+            return
+        (published,) = self._changing.run(session, [plan])
         planned = published.planned
         _warn(session, planned)
-        shown = label or new_label(self._parts, _PREFIXES[type(statement)])
-        if isinstance(statement, Insert):
-            _remember(session, published, shown, number)
         is_quiet = isinstance(statement, TruncateTable) or published.sequence is None
+        shown = new_label(self._parts, _PREFIXES[type(statement)])
+        number = self._jobs.next_transaction()
         said = "" if is_quiet else info(shown, "VISIBLE", number, planned)
         yield Done(planned.affected_rows, info=said, warnings=len(session.warnings))
+
+    def _insert(self, session: SqlSession, statement: Insert, plan: Plan) -> Done:
+        """Publish an INSERT; one that adds rows or takes a label is a job."""
+        table = session.table_place(statement.table)
+        record = self._jobs.begin(
+            table.within,
+            label=statement.label or new_label(self._parts, "label"),
+            tables=[table.table],
+            user=session.user,
+            is_label_given=statement.label is not None,
+        )
+        number = record.transaction_id
+        recording: Recording | None = None
+        use: LabelUse | None = None
+        if statement.label is not None:
+            use = LabelUse(table.within, statement.label, number)
+            self._require_unused(use)  # before the work: the publication asks again
+            recording = lambda made: self._jobs.writes(record, counts_of(made))  # noqa: E731 - says what it is
+        published = self._inserts.add(session, statement) if use is None else None
+        if published is None:
+            (published,) = self._changing.run(session, [plan], use, recording)
+        planned = published.planned
+        if recording is None and published.sequence is not None:
+            self._jobs.keep(record, counts_of([planned]))
+        _warn(session, planned)
+        _remember(session, published, record.label, number)
+        said = "" if published.sequence is None else info(record.label, "VISIBLE", number, planned)
+        return Done(planned.affected_rows, info=said, warnings=len(session.warnings))
 
     def _require_unused(self, use: LabelUse) -> None:
         found = self._parts.labels.find(use.database, use.label)
@@ -97,7 +122,6 @@ class Changes:
 
 
 _PREFIXES: dict[type[object], str] = {
-    Insert: "label",
     Delete: "delete",
     Update: "update",
     TruncateTable: "truncate",

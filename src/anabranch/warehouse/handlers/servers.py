@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from anabranch.warehouse import information_schema
+from anabranch.warehouse import brokers, information_schema
 from anabranch.warehouse.errors import doris
 from anabranch.warehouse.handlers.alters import AlterLog
 from anabranch.warehouse.handlers.describing import number_of, size_text
@@ -28,7 +28,6 @@ _FRONTENDS = (
     "IsMaster", "ClusterId", "Join", "Alive", "ReplayedJournalId", "LastStartTime",
     "LastHeartbeat", "IsHelper", "ErrMsg", "Version", "CurrentConnected",
 )  # fmt: skip
-_BROKERS = ("Name", "IP", "Port", "Alive", "LastStartTime", "LastUpdateTime", "ErrMsg")
 _DATABASES = (
     "DbId", "DbName", "TableNum", "Size", "Quota", "LastConsistencyCheckTime", "ReplicaCount",
     "ReplicaQuota", "TransactionQuota", "LastUpdateTime",
@@ -109,10 +108,11 @@ class Servers:
 
     def _brokers(self) -> Shown:
         facts = self._parts.facts
-        names = [name for name, _ in facts.brokers] or ["local"]
-        start = time_text(facts.started_us)
-        rows = [(name, facts.host, "8000", "true", start, self._now(), "") for name in names]
-        return Shown(_BROKERS, rows)
+        times = time_text(facts.started_us), self._now()
+        rows = [
+            (name, facts.host, str(facts.http_port), "true", *times, "") for name in facts.brokers
+        ]
+        return Shown(brokers.COLUMNS, rows)
 
     def _alters(self, session: SqlSession, database: str | None) -> Shown:
         within = session.database_place(database)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from anabranch.warehouse.handlers.alters import AlterLog
+from anabranch.warehouse.handlers.by_id import ByIds
 from anabranch.warehouse.handlers.calls import Calls
 from anabranch.warehouse.handlers.databases import DatabaseStatements
 from anabranch.warehouse.handlers.describing import Describing
@@ -62,6 +63,6 @@ def standard_handlers(parts: Parts, inserts: Handler | None = None) -> Registry:
         AdminSetConfig: nothing,
     }
     by_kind: dict[ShowKind, Handler] = {}
-    for each in (describing, servers, shows):
+    for each in (describing, servers, shows, ByIds(parts)):
         by_kind |= dict.fromkeys(each.kinds, each)
     return Registry(handlers, by_kind)

@@ -19,6 +19,7 @@ from anabranch.warehouse.schema_text import create_table_text
 from anabranch.warehouse.session import SqlSession
 from anabranch.warehouse.sql import statements as st
 from anabranch.warehouse.sql.parser import parse_one
+from anabranch.warehouse.sql.transforms.rendering import zone_of
 from anabranch.warehouse.types import ColumnType, SqlType, make_type
 
 _EXISTS, _UNKNOWN = 1050, 1051
@@ -177,7 +178,8 @@ class Alters:
             given = {name.lower(): value.lower() for name, value in alone.properties}
             self._tables.replace_with(place, alone.source, swaps=given.get("swap") != "false")
         else:
-            self._tables.change(place, lambda table: alter_table(table, clauses, place.table))
+            now = session.utc_now.astimezone(zone_of(session.time_zone))
+            self._tables.change(place, lambda table: alter_table(table, clauses, place.table, now))
         if any(isinstance(clause, _RECORDED) for clause in clauses):
             self._log.add(place.within, "COLUMN", place.table)
         yield Done(0, warnings=len(session.warnings))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from anabranch.warehouse.changes import Changing
-from anabranch.warehouse.load_jobs import TRANSACTIONS
-from anabranch.warehouse.load_records import LoadRecords
+from anabranch.warehouse.changes import Changing, Recording
+from anabranch.warehouse.insert_jobs import InsertJobs
+from anabranch.warehouse.load_records import Counts, LoadRecords
 from anabranch.warehouse.publishing import LabelUse
 from anabranch.warehouse.results import Done, Result
 from anabranch.warehouse.sql.statements import Begin, Commit, Rollback
@@ -25,7 +26,7 @@ class Transactions:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._changing = Changing(parts)
-        self._numbers = Numbers(parts)
+        self._jobs = insert_jobs_of(parts)
 
     def run(self, session: SqlSession, statement: Begin | Commit | Rollback) -> Iterator[Result]:
         """Begin or end; an end without a beginning is nothing, as clients expect."""
@@ -40,7 +41,7 @@ class Transactions:
     def _begin(self, session: SqlSession, statement: Begin) -> Done:
         open_one = session.transaction
         if not isinstance(open_one, Transaction):
-            number = self._numbers.next()
+            number = self._jobs.next_transaction()
             use = None
             if statement.label is not None:
                 use = LabelUse(session.database_place(), statement.label, number)
@@ -52,9 +53,25 @@ class Transactions:
         found, session.transaction = session.transaction, None
         if not isinstance(found, Transaction):
             return Done(0)
-        published = found.commit(session, self._changing)
-        if not published:
+        tables = found.tables
+        if not tables:
             return Done(0)
+        record = replace(
+            self._jobs.begin(
+                tables[0].within,
+                label=found.shown,
+                tables=[table.table for table in tables],
+                user=session.user,
+                is_label_given=found.label is not None,
+            ),
+            transaction_id=found.number,
+        )
+        recording: Recording | None = None
+        if found.label is not None:
+            recording = lambda made: self._jobs.writes(record, counts_of(made))  # noqa: E731 - says what it is
+        published = found.commit(session, self._changing, recording)
+        if recording is None:
+            self._jobs.keep(record, counts_of([each.planned for each in published]))
         return Done(0, info=info(found.shown, "VISIBLE", found.number))
 
     def _rollback(self, session: SqlSession) -> Done:
@@ -72,15 +89,20 @@ def new_label(parts: Parts, prefix: str) -> str:
     return f"{prefix}_{parts.ids.hex32()}"
 
 
-class Numbers:
-    """Numbers of transactions, which loads and statements share."""
+def insert_jobs_of(parts: Parts) -> InsertJobs:
+    """Return where statements are numbered and listed: with the loads, where there are any."""
+    if parts.jobs is not None:
+        found = parts.jobs.inserts
+        assert isinstance(found, InsertJobs)
+        return found
+    return InsertJobs(LoadRecords(parts.lake, parts.labels), parts.databases, parts.clock)
 
-    def __init__(self, parts: Parts) -> None:
-        self._records = LoadRecords(parts.lake, parts.labels)
 
-    def next(self) -> int:
-        """Return a number that no other transaction has."""
-        return self._records.next_id(TRANSACTIONS)
+def counts_of(planned: Sequence[Planned]) -> Counts:
+    """Return the rows of statements as a job counts them."""
+    loaded = sum(each.affected_rows for each in planned)
+    filtered = sum(each.filtered_rows for each in planned)
+    return Counts(scanned=loaded + filtered, loaded=loaded, filtered=filtered)
 
 
 def info(label: str, status: str, number: int, planned: Planned | None = None) -> str:

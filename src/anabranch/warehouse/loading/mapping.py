@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anabranch.warehouse.errors import SqlError, doris, unknown_column
+from anabranch.warehouse.errors import doris, unknown_column
+from anabranch.warehouse.loading.default_values import default_value
 from anabranch.warehouse.loading.judging import Value, converted
 from anabranch.warehouse.loading.options import LoadOptions
-from anabranch.warehouse.loading.reading import TEXT, Reading, SourceField
+from anabranch.warehouse.loading.reading import Reading, SourceField
 from anabranch.warehouse.loading.writing import Rows
 from anabranch.warehouse.schema import (
     DELETE_SIGN_ID,
@@ -16,14 +17,12 @@ from anabranch.warehouse.schema import (
     SEQUENCE_TYPE_PROPERTY,
     Aggregate,
     Column,
-    DefaultKind,
     KeyModel,
     Table,
 )
 from anabranch.warehouse.sql.loads import MergeType
 from anabranch.warehouse.sql.transforms.catalog import Context
 from anabranch.warehouse.sql.transforms.conditions import Names, bind_condition, bind_expression
-from anabranch.warehouse.sql.transforms.rendering import quote_text
 from anabranch.warehouse.sql.transforms.scopes import ScopeColumn
 from anabranch.warehouse.types import ColumnType, SqlType, parse_type
 
@@ -196,30 +195,3 @@ def _add_delete_sign(values: list[Value], mapping: _Mapping) -> None:
         value = mapping.value(_DELETE_SIGN)
         if value is not None and mapping.table.key_model is KeyModel.UNIQUE:
             values.append(value)
-
-
-_EMPTY = {SqlType.HLL: "hll_empty", SqlType.BITMAP: "bitmap_empty"}
-
-
-def default_value(column: Column, context: Context) -> Value:
-    """Return what a column gets that the load leaves out; raise SqlError if it has no default."""
-    default = column.default
-    name = ""
-    if default is None:
-        if column.type.kind in _EMPTY:
-            name = _EMPTY[column.type.kind]
-        elif not column.is_nullable:
-            raise _no_default(column)
-    elif default.kind is DefaultKind.FUNCTION:
-        name = default.text
-    elif default.kind is DefaultKind.TEXT:
-        return Value(column, quote_text(default.text), TEXT, False)
-    if name:
-        text = name if name.endswith(")") else f"{name}()"
-        made = bind_expression(text.lower(), Names(()), context)
-        return Value(column, made.sql(), made.type, False)
-    return Value(column, "NULL", ColumnType(SqlType.NULL), False)
-
-
-def _no_default(column: Column) -> SqlError:
-    return doris(f"Column has no default value, column={column.name}")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable
+from dataclasses import replace
 
-from anabranch.warehouse.errors import not_supported
+from anabranch.kernel import limits
+from anabranch.warehouse.errors import SqlError, not_supported
 from anabranch.warehouse.sql.admin import (
     AdminSetConfig,
     AdminShow,
@@ -118,6 +122,29 @@ def parse(text: str) -> list[Statement]:
 
 def parse_one(text: str) -> Statement:
     """Return the statement of a text that `split` returned."""
+    head = _INSERT_HEAD.match(text)
+    if head is None:
+        return _parse_one(text)
+    # One INSERT differs from the next in its rows alone, and those stay text.
+    try:
+        found = _insert_head(head.group())
+    except SqlError:
+        return _parse_one(text)  # for the error of this very text
+    return replace(found, body=text[found.body_position :].rstrip())
+
+
+# Without anything that could hide the word VALUES: a string, a quoted name, a comment, a label.
+_INSERT_HEAD = re.compile(r"\s*INSERT\s[^'\"`#/\-?\[]{0,2000}?\bVALUES(?=\s*\()", re.IGNORECASE)
+
+
+@functools.lru_cache(limits.INSERT_HEADS_CACHED_MAX)
+def _insert_head(text: str) -> Insert:
+    found = _parse_one(text + " (1)")
+    assert isinstance(found, Insert)
+    return found
+
+
+def _parse_one(text: str) -> Statement:
     cursor = Cursor(text)
     if cursor.is_word("("):
         return _query(cursor)

@@ -5,7 +5,7 @@ from anabranch.warehouse.sql.functions import kinds
 from anabranch.warehouse.sql.functions.casts import cast, text
 from anabranch.warehouse.sql.functions.kinds import BIGINT, DOUBLE, VARCHAR, Bound, Type
 from anabranch.warehouse.sql.functions.numbers import quotient
-from anabranch.warehouse.sql.functions.registry import Build, Call, Family, made
+from anabranch.warehouse.sql.functions.registry import COMPLEX, Build, Call, Family, made
 from anabranch.warehouse.types import SqlType
 
 AGGREGATES = Family("aggregates")
@@ -51,6 +51,8 @@ def _extreme(name: str) -> Build:
 
 
 def _joined(call: Call, arguments: tuple[Bound, ...]) -> Bound:
+    if any(argument.type.is_complex for argument in arguments):
+        raise doris(COMPLEX)
     value = text(arguments[0]).sql
     separator = text(arguments[1]).sql if len(arguments) > 1 else f"'{SEPARATOR}'"
     return made(
@@ -154,8 +156,8 @@ _add(
     "the values, NULLs too, as an array",
 )
 _add("collect_set", "AI?", "list", _collected("set"), "the different values that are not NULL")
-_add("max_by", "AA", "same", _by("arg_max"), "the first where the second is largest")
-_add("min_by", "AA", "same", _by("arg_min"), "the first where the second is smallest")
+_add("max_by", "AG", "same", _by("arg_max"), "the first where the second is largest")
+_add("min_by", "AG", "same", _by("arg_min"), "the first where the second is smallest")
 _add(
     "count_if",
     "B",

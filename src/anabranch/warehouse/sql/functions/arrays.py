@@ -65,7 +65,7 @@ def _joined(call: Call, arguments: tuple[Bound, ...]) -> Bound:
     values, separator, *null = arguments
     shown = cast(Bound("x", values.type.items[0]), VARCHAR).sql
     part = f"coalesce({shown}, {null[0].sql})" if null else shown
-    sql = f"array_to_string(list_transform({values.sql}, lambda x: {part}), {separator.sql})"
+    sql = f"doris_array_text(list_transform({values.sql}, lambda x: {part}), {separator.sql})"
     return made(arguments, sql, VARCHAR)
 
 

@@ -1,5 +1,6 @@
 """Casts with Doris's rules: what does not fit becomes NULL, fractions are cut, not rounded."""
 
+from anabranch.warehouse.errors import doris
 from anabranch.warehouse.sql.functions.kinds import (
     DOUBLE,
     FLOATS,
@@ -57,10 +58,12 @@ MACROS = (
 
 
 def cast(value: Bound, to: Type) -> Bound:
-    """Return the value cast as Doris does outside strict mode."""
+    """Return the value cast as Doris does outside strict mode; raise SqlError for sketches."""
     kind = value.type
     if kind == to or (kind.kind is to.kind and kind.kind in (*INTEGERS, *FLOATS, *OPAQUE)):
         return value
+    if kind.kind in OPAQUE or (to.kind in OPAQUE and kind.kind is not SqlType.NULL):
+        raise doris(f"can not cast from origin type {kind.text} to target type={to.text}")
     if is_text(kind) and is_time(to) and value.sql.startswith(_LITERAL):
         # A literal is read when it is put in: the engine sees a constant, and can prune by it.
         sql = value.sql.replace(_LITERAL, "\x02time:")

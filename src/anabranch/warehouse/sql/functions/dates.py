@@ -201,7 +201,10 @@ def _now(call: Call, arguments: tuple[Bound, ...]) -> Bound:
     digits = call.pin(arguments[0])
     if digits is None or not digits.isdigit() or int(digits) > 6:
         raise doris("Scale of Datetime/Time must between 0 and 6")
-    return Bound(call.variable("now"), Type(SqlType.DATETIME, scale=int(digits)))
+    step = 10 ** (6 - int(digits))
+    now = call.variable("now")
+    sql = now if step == 1 else f"time_bucket(INTERVAL '{step} microseconds', {now})"
+    return Bound(sql, Type(SqlType.DATETIME, scale=int(digits)))
 
 
 def _today(call: Call, arguments: tuple[Bound, ...]) -> Bound:

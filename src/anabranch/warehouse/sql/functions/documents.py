@@ -1,7 +1,7 @@
 """JSON functions. A text that is no JSON, or a path that leads nowhere, gives NULL."""
 
 from anabranch.warehouse.sql.functions import kinds
-from anabranch.warehouse.sql.functions.casts import as_text
+from anabranch.warehouse.sql.functions.casts import text
 from anabranch.warehouse.sql.functions.kinds import JSON, VARCHAR, Bound
 from anabranch.warehouse.sql.functions.registry import Call, Family, made
 from anabranch.warehouse.types import SqlType
@@ -37,7 +37,7 @@ def _element(value: Bound) -> str:
         return f"to_json({value.sql})"
     if value.type.kind is SqlType.JSON:
         return value.sql
-    return f"to_json({as_text(value.sql, value.type)})"
+    return f"to_json({text(value).sql})"
 
 
 def _extracted(call: Call, arguments: tuple[Bound, ...]) -> Bound:
@@ -51,7 +51,7 @@ def _extracted(call: Call, arguments: tuple[Bound, ...]) -> Bound:
 def _object(call: Call, arguments: tuple[Bound, ...]) -> Bound:
     parts: list[str] = []
     for number, argument in enumerate(arguments):
-        parts.append(_element(argument) if number % 2 else as_text(argument.sql, argument.type))
+        parts.append(_element(argument) if number % 2 else text(argument).sql)
     return made(arguments, f"json_object({', '.join(parts)})", JSON)
 
 

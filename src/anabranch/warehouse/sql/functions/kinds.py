@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from anabranch.warehouse.errors import doris
 from anabranch.warehouse.types import ColumnType, SqlType
 
 INTEGERS = (SqlType.TINYINT, SqlType.SMALLINT, SqlType.INT, SqlType.BIGINT, SqlType.LARGEINT)
@@ -77,7 +78,9 @@ def decimal(precision: int, scale: int) -> Type:
 
 
 def array(element: Type) -> Type:
-    """Return ARRAY<element>."""
+    """Return ARRAY<element>; raise SqlError for sketches, which stand in columns alone."""
+    if element.kind in OPAQUE:
+        raise doris(f"ARRAY unsupported sub-type [{element.text.lower()}]")
     return Type(SqlType.ARRAY, items=(element,))
 
 
@@ -108,7 +111,10 @@ class Bound:
 
 
 def common(left: Type, right: Type) -> Type:
-    """Return the type that holds values of both, as set operations, CASE and IN need it."""
+    """Return the type that holds values of both, as set operations, CASE and IN need it.
+
+    Raises SqlError for a sketch and anything else.
+    """
     if left == right or right.kind is SqlType.NULL:
         return left
     if left.kind is SqlType.NULL:
@@ -121,6 +127,8 @@ def common(left: Type, right: Type) -> Type:
         return Type(SqlType.DATETIME, scale=max(left.scale, right.scale))
     if left.kind in OPAQUE and left.kind is right.kind:
         return left
+    if left.kind in OPAQUE or right.kind in OPAQUE:
+        raise doris(f"can not cast from origin type {right.text} to target type={left.text}")
     return STRING if SqlType.STRING in (left.kind, right.kind) else VARCHAR
 
 

@@ -214,6 +214,12 @@ _add(
     "the smallest, NULL if one is NULL",
 )
 _add("rand random", "", "DOUBLE", "random()", "a random number from 0 to below 1")
+_add(
+    "sleep", "I", "BOOLEAN",
+    # It gives NULL when it has waited, whatever it was given.
+    "(CASE WHEN {0} IS NULL THEN NULL ELSE sleep_ms(CAST({0} AS BIGINT) * 1000) IS NULL END)",
+    "waits so many seconds; TRUE",
+)  # fmt: skip
 _add("negative", "N", "number", _negative, "with the other sign")
 _add("positive", "N", "number", _positive, "the number itself")
 _add("bitand", "II", "BIGINT", "(CAST({0} AS BIGINT) & CAST({1} AS BIGINT))", "bits set in both")

@@ -43,6 +43,12 @@ STRINGS = Family(
             "doris_pad_length(n, p) AS CAST(CASE WHEN CAST(n AS HUGEINT) * greatest(strlen(p), 1) "
             f"> {_MAX} THEN {_GROWN} ELSE greatest(n, 0) END AS INTEGER)"
         ),
+        # What is put together is measured before: no function makes a longer text than the limit.
+        f"doris_fitting(s, total) AS CASE WHEN total > {_MAX} THEN {_GROWN} ELSE s END",
+        (
+            "doris_array_text(v, s) AS array_to_string(doris_fitting(v, len(v) * strlen(s) + "
+            "coalesce(list_sum(list_transform(v, lambda x: strlen(CAST(x AS VARCHAR)))), 0)), s)"
+        ),
         (
             "doris_repeat(s, n) AS CASE WHEN n < 1 THEN CASE WHEN s IS NOT NULL THEN '' END ELSE "
             f"repeat(s, CASE WHEN CAST(strlen(s) AS HUGEINT) * n > {_MAX} THEN {_GROWN} "
@@ -117,8 +123,12 @@ _add = STRINGS.add
 
 
 def _concat(call: Call, arguments: tuple[Bound, ...]) -> Bound:
-    joined = " || ".join(argument.sql for argument in arguments)
-    return made(arguments, f"({joined})", VARCHAR)
+    texts = [argument.sql for argument in arguments]
+    # Only columns and results can be long in number; a literal is as long as it was sent.
+    if sum(argument.slot is None for argument in arguments) > 1:
+        total = " + ".join(f"strlen({each})" for each in texts)
+        texts[-1] = f"doris_fitting({texts[-1]}, {total})"
+    return made(arguments, f"({' || '.join(texts)})", VARCHAR)
 
 
 def _trimmed(side: str, arguments: tuple[Bound, ...]) -> str:
@@ -139,10 +149,15 @@ def _located(call: Call, arguments: tuple[Bound, ...]) -> Bound:
 def _concat_ws(call: Call, arguments: tuple[Bound, ...]) -> Bound:
     first, *rest = arguments
     if len(rest) == 1 and rest[0].type.kind is SqlType.ARRAY:
-        return made(arguments, f"array_to_string({rest[0].sql}, {text(first).sql})", VARCHAR)
-    texts = ", ".join(text(argument).sql for argument in rest)
+        sql = f"doris_array_text({rest[0].sql}, {text(first).sql})"
+        return made(arguments, sql, VARCHAR)
+    texts = [text(argument).sql for argument in rest]
     separator = text(first).sql
-    sql = f"CASE WHEN {separator} IS NOT NULL THEN concat_ws({separator}, {texts}) END"
+    total = " + ".join(f"coalesce(strlen({each}), 0)" for each in texts)
+    total += f" + {len(texts)} * strlen({separator})"
+    checked = f"doris_fitting({separator}, {total})"
+    joined = f"concat_ws({checked}, {', '.join(texts)})"
+    sql = f"CASE WHEN {separator} IS NOT NULL THEN {joined} END"
     return made(arguments, sql, VARCHAR)
 
 
@@ -277,6 +292,14 @@ _add(
     "TINYINT",
     "CAST(doris_strcmp({0}, {1}) AS TINYINT)",
     "-1, 0 or 1 as the first sorts before, with or after",
+)
+_add(
+    "quote",
+    "S",
+    "VARCHAR",
+    r"(CASE WHEN {0} IS NULL THEN 'NULL' ELSE chr(39) || "
+    r"replace(replace({0}, '\', '\\'), chr(39), '\' || chr(39)) || chr(39) END)",
+    "the text as a literal",
 )
 _add("unhex", "S", "VARCHAR", "doris_unhex", "the text of hex digits")
 _add("md5", "S", "VARCHAR", "md5", "MD5 in hex")

@@ -13,7 +13,7 @@ from anabranch.warehouse.sql.functions import kinds
 from anabranch.warehouse.sql.functions.kinds import Bound, Type
 from anabranch.warehouse.sql.transforms.catalog import Catalog, Context, TableName
 from anabranch.warehouse.sql.transforms.literals import Literal
-from anabranch.warehouse.sql.transforms.rendering import Output, place
+from anabranch.warehouse.sql.transforms.rendering import Output, Wanted, place
 from anabranch.warehouse.sql.transforms.scopes import Scope
 from anabranch.warehouse.types import SqlType
 
@@ -42,6 +42,7 @@ class Binder:
     tables: list[TableName] = field(default_factory=list)
     versions: list[str] = field(default_factory=list)
     used: list[set[str]] = field(default_factory=list)
+    wanted: list[list[Wanted]] = field(default_factory=list)
     aliases: dict[str, int] = field(default_factory=dict)
     is_bound_to_session: bool = False
     keeps_opaque: bool = False

@@ -165,6 +165,8 @@ def _count(binder: Binder, written: _Written, scope: Scope, bind: Bind) -> Bound
     if len(values) > 1:
         if not written.is_distinct:
             raise doris("COUNT must have DISTINCT for multiple arguments")
+        if any(value.type.is_complex for value in values):
+            raise doris(COMPLEX)
         present = " AND ".join(f"{value.sql} IS NOT NULL" for value in values)
         row = ", ".join(value.sql for value in values)
         sql = f"count({{distinct}}CASE WHEN {present} THEN ({row}) END){{over}}"

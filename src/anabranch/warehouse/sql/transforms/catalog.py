@@ -65,5 +65,6 @@ class Context:
     ref: str = "main"
     sql_mode: str = ""
     variables: Mapping[str, object] = field(default_factory=dict)
+    global_variables: Mapping[str, object] = field(default_factory=dict)
     user_variables: Mapping[str, object] = field(default_factory=dict)
     shows_opaque: bool = False  # return_object_data_as_binary

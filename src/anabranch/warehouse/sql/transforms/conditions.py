@@ -119,7 +119,7 @@ def _read(text: str, parameters: Sequence[object] | None, head: str = "SELECT ")
         if head and depth == 0 and token.end < len(text):
             raise syntax(text, token.position, token.text)
     skeleton = dialect.skeleton(tokens, found, text)
-    return _Read(text, tuple(found), dialect.parse(head + skeleton, text))
+    return _Read(text, tuple(found), dialect.parse(head + skeleton, text, found))
 
 
 def _expression(

@@ -14,7 +14,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from anabranch.warehouse.errors import doris, syntax
-from anabranch.warehouse.sql.transforms.literals import Literal, Token, encode
+from anabranch.warehouse.sql.transforms.literals import Literal, Token, encode, replace_encoded
 
 _Base = Doris.Parser
 SQL_TEXT = "sql"  # the key of a node's text in its meta data
@@ -100,6 +100,9 @@ class Parser(_Base):  # type: ignore[misc, valid-type] # sqlglot makes the class
         if self._match(TokenType.L_PAREN):
             sizes = self._parse_csv(self._parse_primary)
             self._match_r_paren()
+        # All text is UTF-8: clients that name another character set mean the same text.
+        if self._match_text_seq("CHARACTER", "SET") or self._match_text_seq("CHARSET"):
+            self._parse_var(any_token=True)
         return exp.DataType(this=exp.DType.USERDEFINED, kind=word, expressions=sizes)
 
     def _conversion(self) -> exp.Expression:
@@ -157,10 +160,20 @@ class Parser(_Base):  # type: ignore[misc, valid-type] # sqlglot makes the class
         return call
 
 
+class Generator(Doris.Generator):  # type: ignore[misc, valid-type] # made at run time, as above
+    """Doris's grammar back to text that the parser reads: calls stay as they were written."""
+
+    TRANSFORMS = {  # noqa: RUF012 - the base class's form
+        **Doris.Generator.TRANSFORMS,
+        exp.RegexpLike: lambda self, node: self.binary(node, "REGEXP"),
+    }
+
+
 class Dialect(Doris):
     """Doris's words with this module's grammar."""
 
     Parser = Parser
+    Generator = Generator
 
 
 Dialect.parser_class = Parser
@@ -239,7 +252,7 @@ def _time_travel(tokens: Sequence[Token], at: int) -> tuple[str, str, int] | Non
     return None
 
 
-def parse(skeleton_text: str, text: str) -> exp.Expression:
+def parse(skeleton_text: str, text: str, literals: Sequence[Literal]) -> exp.Expression:
     """Return the tree of one query; raise SqlError 1064 where the grammar ends."""
     try:
         tokens = Dialect().tokenize(skeleton_text)
@@ -247,7 +260,8 @@ def parse(skeleton_text: str, text: str) -> exp.Expression:
     except (ParseError, TokenError) as error:
         found = error.errors[0] if isinstance(error, ParseError) and error.errors else {}
         where = str(found.get("highlight") or "")
-        raise syntax(text, 0, where or str(error)[:100]) from None
+        shown = replace_encoded(where or str(error)[:100], literals)
+        raise syntax(text, 0, shown) from None
     except RecursionError:
         raise doris("the statement is nested too deeply") from None
     trees = [tree for tree in trees if tree is not None]

@@ -14,7 +14,7 @@ from anabranch.warehouse.sql.functions.kinds import BIGINT, BOOLEAN, Bound, Type
 from anabranch.warehouse.sql.functions.registry import common_of, made
 from anabranch.warehouse.sql.transforms import calls
 from anabranch.warehouse.sql.transforms.binder import Binder
-from anabranch.warehouse.sql.transforms.literals import decode
+from anabranch.warehouse.sql.transforms.literals import LARGEINT_EDGE, decode
 from anabranch.warehouse.sql.transforms.operators import (
     arithmetic,
     compare,
@@ -173,6 +173,8 @@ def _not(binder: Binder, node: exp.Expression, scope: Scope) -> Bound:
 
 def _negated(binder: Binder, node: exp.Expression, scope: Scope) -> Bound:
     value = numeric(bind(binder, node.this, scope))
+    if value.slot is not None and binder.literals[value.slot].shape == LARGEINT_EDGE:
+        return Bound(f"CAST('{-(2**127)}' AS HUGEINT)", kinds.LARGEINT)
     return Bound(f"(-{value.sql})", value.type, slot=value.slot, has_aggregate=value.has_aggregate)
 
 
@@ -369,8 +371,8 @@ def _concat(binder: Binder, node: exp.Expression, scope: Scope) -> Bound:
 
 
 def _system_variable(binder: Binder, node: exp.Expression, scope: Scope) -> Bound:
-    name = str(node.name)
-    return variable(binder, f"@@{name}")
+    is_global = str(node.args.get("kind") or "").upper() == "GLOBAL"
+    return variable(binder, f"@@{'global.' if is_global else ''}{node.name}")
 
 
 def variable(binder: Binder, name: str) -> Bound:
@@ -378,11 +380,12 @@ def variable(binder: Binder, name: str) -> Bound:
     context = binder.context
     if name.startswith("@@"):
         key = name[2:].lower()
-        for prefix in ("session.", "global.", "local."):
-            key = key.removeprefix(prefix)
-        if key not in context.variables:
-            raise SqlError(1193, "HY000", f"Unknown system variable '{key}'")
-        value, name = context.variables[key], f"@@{key}"
+        is_global = key.startswith("global.")
+        variables = context.global_variables if is_global else context.variables
+        plain = key.removeprefix("global.")
+        if plain not in variables:
+            raise SqlError(1193, "HY000", f"Unknown system variable '{plain}'")
+        value, name = variables[plain], f"@@{key}"
     else:
         value = context.user_variables.get(name[1:])
     binder.is_bound_to_session = True

@@ -162,13 +162,18 @@ def _number(value: str) -> Literal:
     return _integer(int(value) if len(value) < 60 else 10**60)
 
 
+LARGEINT_EDGE = "f127"
+"""The shape of 2^127 alone: a DOUBLE that is LARGEINT behind a minus."""
+
+
 def _integer(value: int) -> Literal:
     for most, shape in _SIZES:
         if abs(value) <= most:
             return Literal(str(value), shape)
     if abs(value) < 2**127:
         return Literal(str(value), "i16")
-    return Literal(repr(float(value)), "f")
+    # Negated, this one number is the smallest LARGEINT.
+    return Literal(repr(float(value)), LARGEINT_EDGE if abs(value) == 2**127 else "f")
 
 
 def _bytes(value: str) -> Literal:

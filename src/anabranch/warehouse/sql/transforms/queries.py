@@ -20,6 +20,7 @@ from anabranch.warehouse.sql.transforms.operators import condition
 from anabranch.warehouse.sql.transforms.relations import bind_from, pin_name
 from anabranch.warehouse.sql.transforms.rendering import Output, place
 from anabranch.warehouse.sql.transforms.scopes import CommonTable, Scope
+from anabranch.warehouse.sql.transforms.wanted import note_wanted
 
 _SELECT_PARTS = frozenset(
     (
@@ -134,9 +135,25 @@ def _modified(binder: Binder, node: exp.Subquery, parent: Scope | None) -> Bound
     prefix = _common_tables(binder, node, scope)
     inner = bind_query(binder, node.this, scope)
     order = _output_order(binder, node, inner.outputs)
-    names = ", ".join(f"c{number + 1}" for number in range(len(inner.outputs)))
+    names = _shown_columns(binder, inner.outputs, parent)
     sql = f"{prefix}SELECT {names} FROM ({inner.sql}){order}{_limits(binder, node)}"  # noqa: S608 - its parts are our own
     return BoundQuery(sql, inner.outputs)
+
+
+def _shown_columns(binder: Binder, outputs: tuple[Output, ...], parent: Scope | None) -> str:
+    """Return what a query selects of an inner one's columns, hidden where nobody is to see them."""
+    columns = [
+        (f"c{number + 1}", output.type.kind in kinds.OPAQUE)
+        for number, output in enumerate(outputs)
+    ]
+    if parent is not None or binder.keeps_opaque or not any(hides for _, hides in columns):
+        return ", ".join(name for name, _ in columns)
+    return ", ".join(f"{_hidden(name)} AS {name}" if hides else name for name, hides in columns)
+
+
+def _hidden(sql: str) -> str:
+    """Return NULL in place of a sketch, which is computed all the same: its errors are told."""
+    return f"CASE WHEN octet_length({sql}) < 0 THEN {sql} END"
 
 
 def _set_operation(binder: Binder, node: exp.SetOperation, parent: Scope | None) -> BoundQuery:
@@ -155,7 +172,10 @@ def _set_operation(binder: Binder, node: exp.SetOperation, parent: Scope | None)
         right = bind_query(binder, each.args["expression"], scope)
         result = _combined(each, result, right)
     order = _output_order(binder, node, result.outputs)
-    sql = f"{prefix}{result.sql}{order}{_limits(binder, node)}"
+    body = result.sql
+    if parent is None and any(output.type.kind in kinds.OPAQUE for output in result.outputs):
+        body = f"SELECT {_shown_columns(binder, result.outputs, parent)} FROM ({body})"  # noqa: S608 - its parts are our own
+    sql = f"{prefix}{body}{order}{_limits(binder, node)}"
     return BoundQuery(sql, result.outputs)
 
 
@@ -206,8 +226,9 @@ def _values(binder: Binder, node: exp.Values, parent: Scope | None) -> BoundQuer
         for row in rows
     ]
     names = [f"c{number + 1}" for number in range(width)]
-    sql = f"SELECT {', '.join(names)} FROM (VALUES {', '.join(texts)}) AS v({', '.join(names)})"  # noqa: S608 - its parts are our own
     outputs = tuple(Output(f"column_{number}", kind) for number, kind in enumerate(types))
+    shown = _shown_columns(binder, outputs, parent)
+    sql = f"SELECT {shown} FROM (VALUES {', '.join(texts)}) AS v({', '.join(names)})"  # noqa: S608 - its parts are our own
     return BoundQuery(sql, outputs)
 
 
@@ -260,7 +281,14 @@ class _Block:
         is_hidden = (
             self._is_top and not self._binder.keeps_opaque and value.type.kind in kinds.OPAQUE
         )
-        return f"CASE WHEN false THEN {value.sql} END" if is_hidden else value.sql
+        if not is_hidden:
+            return value.sql
+        # A plain column is not even read.
+        return (
+            f"CASE WHEN false THEN {value.sql} END"
+            if value.column is not None
+            else _hidden(value.sql)
+        )
 
     def _where(self) -> str:
         clause = self._node.args.get("where")
@@ -269,6 +297,7 @@ class _Block:
         value = condition(bind(self._binder, clause.this, self._scope))
         if value.has_aggregate:
             raise SqlError(1111, "HY000", "Invalid use of group function")
+        note_wanted(self._binder, clause.this, self._scope)
         return value.sql
 
     def _bind_list(self) -> None:

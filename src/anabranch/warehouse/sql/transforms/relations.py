@@ -114,12 +114,17 @@ def _table(binder: Binder, node: exp.Table, scope: Scope) -> str:
         found = scope.common_table(node.name)
         if found is not None:
             return _common_table(binder, node, found, scope)
+    slot = decode(node.name)
+    if slot is not None and slot < len(binder.literals):
+        shown = "'" + binder.literals[slot].value[:100] + "'"
+        raise SqlError(1064, "42000", f"errCode = 2, detailMessage = a text is no table: {shown}")
     name = table_name(binder, node)
     described = binder.catalog.describe(name)
     number = len(binder.tables)
     binder.tables.append(name)
     binder.versions.append(described.version)
     binder.used.append(set())
+    binder.wanted.append([])
     alias = binder.fresh("r")
     binder.aliases[alias] = number
     shown = node.alias or name.table

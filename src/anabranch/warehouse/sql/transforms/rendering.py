@@ -34,6 +34,18 @@ def quote_text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+DATABASE = "database"
+"""The mark of DATABASE() among wanted values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A column that is one of the values in every row that counts: literals' slots, or marks."""
+
+    column: str
+    values: tuple[int | str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class TableUse:
     """A table that a statement reads: where its rows go in the SQL, and which columns it uses."""
@@ -41,6 +53,7 @@ class TableUse:
     number: int
     name: TableName
     columns: tuple[str, ...]
+    wanted: tuple[Wanted, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,19 @@ class Translated:
             )
             for output in self.plan.outputs
         )
+
+    def wanted(self, use: TableUse) -> list[tuple[str, frozenset[str]]]:
+        """Return the texts that columns of a table must be among; other rows do not count."""
+        return [(each.column, self._texts(each.values)) for each in use.wanted]
+
+    def _texts(self, marks: Sequence[int | str]) -> frozenset[str]:
+        found: set[str] = set()
+        for mark in marks:
+            if isinstance(mark, int):
+                found.add(self.literals[mark].value)
+            elif self.context.database is not None:
+                found.add(self.context.database)
+        return frozenset(found)
 
     def sql(self, relations: Mapping[int, str]) -> str:
         """Return DuckDB's SQL; `relations` has SQL that can stand in FROM for each table's number.
@@ -240,11 +266,12 @@ def session_value(name: str, context: Context) -> str:
 
 
 def _variable(name: str, context: Context) -> str:
-    found = (
-        context.variables.get(name[2:])
-        if name.startswith("@@")
-        else context.user_variables.get(name[1:])
-    )
+    if name.startswith("@@global."):
+        found = context.global_variables.get(name.removeprefix("@@global."))
+    elif name.startswith("@@"):
+        found = context.variables.get(name[2:])
+    else:
+        found = context.user_variables.get(name[1:])
     if found is None:
         return "NULL"
     if isinstance(found, bool):

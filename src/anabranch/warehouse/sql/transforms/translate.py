@@ -86,14 +86,14 @@ class Translator:
         keeps_opaque: bool,
     ) -> Plan:
         self.parses += 1
-        tree = dialect.parse(skeleton, text)
+        tree = dialect.parse(skeleton, text, found)
         binder = Binder(found, catalog, context, bind_query, keeps_opaque=keeps_opaque)
         try:
             query = bind_query(binder, tree, None)
         except RecursionError:
             raise doris("the statement is nested too deeply") from None
         uses = tuple(
-            TableUse(number, name, tuple(sorted(binder.used[number])))
+            TableUse(number, name, tuple(sorted(binder.used[number])), tuple(binder.wanted[number]))
             for number, name in enumerate(binder.tables)
         )
         plan = Plan(
