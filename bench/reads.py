@@ -26,15 +26,15 @@ from anabranch.kernel.ids import Ref, RepositoryId
 from anabranch.settings import Settings
 from anabranch.storage.kv.base import Prepared, delete, scan_prefix
 from anabranch.warehouse import keyspace
-from anabranch.warehouse.labels import Labels
+from anabranch.warehouse.catalog.labels import Labels
+from anabranch.warehouse.catalog.publishing import Publication, Publisher, TableChange
+from anabranch.warehouse.catalog.snapshots import Snapshots
+from anabranch.warehouse.catalog.tables import Tables
 from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
-from anabranch.warehouse.publishing import Publication, Publisher, TableChange
 from anabranch.warehouse.results import Rows
-from anabranch.warehouse.rowset_writer import RowsetWriter
+from anabranch.warehouse.rowsets.writer import RowsetWriter
 from anabranch.warehouse.schema import UNPARTITIONED
 from anabranch.warehouse.session import SqlSession
-from anabranch.warehouse.snapshots import Snapshots
-from anabranch.warehouse.tables import Tables
 from anabranch.warehousing import Warehousing, build_warehouse
 
 RUNS = 9

@@ -26,8 +26,8 @@ from anabranch.storage.kv.sqlite import SqliteKV
 from anabranch.storage.kv.writer import GroupWriter
 from anabranch.telemetry import Metrics
 from anabranch.ui.app import Page
-from anabranch.warehouse.merging import TableMerges
-from anabranch.warehouse.merging_requests import MergeClient
+from anabranch.warehouse.merging.driver import TableMerges
+from anabranch.warehouse.merging.requests import MergeClient
 
 QUICKSTART_USER = "docker"
 QUICKSTART_KEY_ID = "AKIAIOSFODNN7EXAMPLE"

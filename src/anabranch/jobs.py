@@ -15,7 +15,7 @@ from anabranch.bootstrap import Stores, SystemClock, open_stores
 from anabranch.kernel.errors import AnabranchError
 from anabranch.processes import begin, say_ready
 from anabranch.telemetry import Metrics, configure_logs, logger
-from anabranch.warehouse.fold_index import FoldIndex
+from anabranch.warehouse.folds.index import FoldIndex
 
 IDLE_S = 60.0
 """Between two rounds when the last one found nothing."""

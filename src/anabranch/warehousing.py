@@ -13,14 +13,16 @@ from anabranch.doris.running import WarehouseLoads, WarehouseTables
 from anabranch.kernel.errors import AlreadyExists
 from anabranch.kernel.ids import Namespace, RepositoryId
 from anabranch.settings import Settings
-from anabranch.warehouse.brokers import Brokers, parse_brokers
-from anabranch.warehouse.databases import Databases
+from anabranch.warehouse.catalog.databases import Databases
+from anabranch.warehouse.catalog.labels import Labels
+from anabranch.warehouse.catalog.publishing import Publisher
+from anabranch.warehouse.catalog.snapshots import Snapshots
+from anabranch.warehouse.catalog.tables import Tables
 from anabranch.warehouse.dispatch import Warehouse
 from anabranch.warehouse.engine import Engine, EngineSettings
-from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.extension import prepare_extension
-from anabranch.warehouse.fold_builder import FoldBuilder
-from anabranch.warehouse.fold_plans import Folds
+from anabranch.warehouse.folds.builder import FoldBuilder
+from anabranch.warehouse.folds.plans import Folds
 from anabranch.warehouse.guarding import UserGuard
 from anabranch.warehouse.handlers import loads as load_statements
 from anabranch.warehouse.handlers import users as user_statements
@@ -29,26 +31,24 @@ from anabranch.warehouse.handlers.loads import Loads
 from anabranch.warehouse.handlers.standard import standard_handlers
 from anabranch.warehouse.handlers.transactions import Transactions
 from anabranch.warehouse.handlers.users import UserHandler
-from anabranch.warehouse.labels import Labels
-from anabranch.warehouse.load_jobs import LoadJobs
-from anabranch.warehouse.load_records import LoadRecords
-from anabranch.warehouse.load_running import LoadRunner
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.load_jobs import LoadJobs
+from anabranch.warehouse.jobs.load_records import LoadRecords
+from anabranch.warehouse.jobs.load_running import LoadRunner
+from anabranch.warehouse.jobs.stream_loads import StreamLoads
 from anabranch.warehouse.loading.load import Loader
-from anabranch.warehouse.merging_requests import MergeServer
-from anabranch.warehouse.merging_rows import RowConflicts
+from anabranch.warehouse.merging.requests import MergeServer
+from anabranch.warehouse.merging.rows import RowConflicts
+from anabranch.warehouse.origins.brokers import Brokers, parse_brokers
 from anabranch.warehouse.origins.opening import Origins
 from anabranch.warehouse.parts import Parts, ServerFacts
-from anabranch.warehouse.publishing import Publisher
 from anabranch.warehouse.registry import Registry
 from anabranch.warehouse.results import Process, Processes
-from anabranch.warehouse.rowset_footers import Footers
-from anabranch.warehouse.snapshots import Snapshots
+from anabranch.warehouse.rowsets.footers import Footers
 from anabranch.warehouse.sql import statements as st
 from anabranch.warehouse.sql.shows import ShowKind
 from anabranch.warehouse.sql.transforms.translate import Translator
 from anabranch.warehouse.stored_variables import StoredVariables
-from anabranch.warehouse.stream_loads import StreamLoads
-from anabranch.warehouse.tables import Tables
 
 COMMITTER = "anabranch"
 """Whose name the first commit of the catalog bears."""

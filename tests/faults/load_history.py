@@ -16,17 +16,17 @@ from anabranch.kernel.errors import AnabranchError, Kind
 from anabranch.kernel.ids import Namespace
 from anabranch.storage.disk import Disk
 from anabranch.storage.kv.base import KVStore
-from anabranch.warehouse.error_logs import ErrorLogs
+from anabranch.warehouse.catalog.publishing import LabelUse, Publication, TableChange
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.insert_jobs import TRANSACTIONS
-from anabranch.warehouse.load_control import Control
-from anabranch.warehouse.load_jobs import LoadJobs, Outcome
-from anabranch.warehouse.load_records import Counts, LoadRecord, LoadRecords, LoadState
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.insert_jobs import TRANSACTIONS
+from anabranch.warehouse.jobs.load_control import Control
+from anabranch.warehouse.jobs.load_jobs import LoadJobs, Outcome
+from anabranch.warehouse.jobs.load_records import Counts, LoadRecord, LoadRecords, LoadState
+from anabranch.warehouse.jobs.stream_loads import StreamLoads
 from anabranch.warehouse.places import DatabasePlace
-from anabranch.warehouse.publishing import LabelUse, Publication, TableChange
 from anabranch.warehouse.sql.loads import LoadLabel
 from anabranch.warehouse.sql.parser import parse_one
-from anabranch.warehouse.stream_loads import StreamLoads
 from tests.faults.history import open_directory
 from tests.support.fakes import FakeClock
 from tests.support.faults import Crashed

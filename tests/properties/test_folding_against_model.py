@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.warehouse.extension import load_sketches
-from anabranch.warehouse.folding import relation
+from anabranch.warehouse.rowsets.folding import relation
 from anabranch.warehouse.schema import DELETE_SIGN_ID, SEQUENCE_ID, Column, KeyModel, Table
 from anabranch.warehouse.types import SqlType
 from tests.support import reference_sketch

@@ -16,12 +16,12 @@ import pytest
 
 from anabranch.kernel import limits
 from anabranch.warehouse.extension import load_sketches
-from anabranch.warehouse.fold_building import draft_fold, write_fold
-from anabranch.warehouse.fold_covers import Cover, Judge, Run
-from anabranch.warehouse.folding import relation
-from anabranch.warehouse.folds import Fold, FoldShape, StandIn, end_of, hash_of
-from anabranch.warehouse.rowset_footers import Footers, OpenedRowset
-from anabranch.warehouse.rowsets import Footer, Header, Rowset, RowsetKind, RowsetName
+from anabranch.warehouse.folds.building import draft_fold, write_fold
+from anabranch.warehouse.folds.covers import Cover, Judge, Run
+from anabranch.warehouse.rowsets.fold import Fold, FoldShape, StandIn, end_of, hash_of
+from anabranch.warehouse.rowsets.folding import relation
+from anabranch.warehouse.rowsets.footers import Footers, OpenedRowset
+from anabranch.warehouse.rowsets.rowset import Footer, Header, Rowset, RowsetKind, RowsetName
 from anabranch.warehouse.schema import DELETE_SIGN_ID, SEQUENCE_ID, Column, KeyModel, Table
 from anabranch.warehouse.types import SqlType
 from tests.properties.test_folding_against_model import (

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from anabranch.kernel.errors import Conflict, Kind
 from anabranch.kernel.ids import BranchId, Ref
-from anabranch.warehouse.rowsets import RowsetKind, RowsetName
+from anabranch.warehouse.rowsets.rowset import RowsetKind, RowsetName
 from anabranch.warehouse.schema import DELETE_SIGN_ID, KeyModel, Table
 from tests.support.sql_clients import Client, open_client
 from tests.support.table_model import ModelRowset, Values, id_of, model_rows

@@ -22,7 +22,7 @@ from anabranch.storage.blocks.memory import MemoryBlocks
 from anabranch.storage.kv.base import KVStore
 from anabranch.storage.kv.memory import MemoryKV
 from anabranch.storage.kv.writer import GroupWriter
-from anabranch.warehouse.merging import NoRowJudge, TableMerges
+from anabranch.warehouse.merging.driver import NoRowJudge, TableMerges
 from tests.support.fakes import FakeClock, FakeIds
 
 REPOSITORY = RepositoryId("animals")

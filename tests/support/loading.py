@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from anabranch.warehouse.creation import create_table
 from anabranch.warehouse.engine import Engine, EngineSettings
 from anabranch.warehouse.extension import write_extension
 from anabranch.warehouse.schema import Table
+from anabranch.warehouse.schemas.creation import create_table
 from anabranch.warehouse.sql.parser import parse
 from anabranch.warehouse.sql.statements import CreateTable
 

@@ -18,7 +18,7 @@ from anabranch.warehouse.extension import write_extension
 from anabranch.warehouse.handlers.changes import Changes
 from anabranch.warehouse.handlers.standard import standard_handlers
 from anabranch.warehouse.handlers.transactions import Transactions
-from anabranch.warehouse.merging_rows import RowConflicts
+from anabranch.warehouse.merging.rows import RowConflicts
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.registry import Registry
 from anabranch.warehouse.results import Done, Rows

@@ -15,7 +15,11 @@ from anabranch.lake import Lake
 from anabranch.storage.blocks.local import LocalBlocks
 from anabranch.storage.kv.memory import MemoryKV
 from anabranch.storage.kv.writer import GroupWriter
-from anabranch.warehouse.databases import Databases
+from anabranch.warehouse.catalog.databases import Databases
+from anabranch.warehouse.catalog.labels import Labels
+from anabranch.warehouse.catalog.publishing import Publisher
+from anabranch.warehouse.catalog.snapshots import Snapshots
+from anabranch.warehouse.catalog.tables import Tables
 from anabranch.warehouse.dispatch import Warehouse
 from anabranch.warehouse.engine import Engine, EngineSettings
 from anabranch.warehouse.errors import SqlError
@@ -23,17 +27,13 @@ from anabranch.warehouse.extension import write_extension
 from anabranch.warehouse.handlers.changes import Changes
 from anabranch.warehouse.handlers.standard import standard_handlers
 from anabranch.warehouse.handlers.transactions import Transactions
-from anabranch.warehouse.labels import Labels
 from anabranch.warehouse.parts import DEFAULT_CATALOG, Parts, ServerFacts
 from anabranch.warehouse.places import DatabasePlace, Place
-from anabranch.warehouse.publishing import Publisher
 from anabranch.warehouse.registry import Guard, Registry
 from anabranch.warehouse.results import Done, Field, Process, Rows
 from anabranch.warehouse.session import SqlSession
-from anabranch.warehouse.snapshots import Snapshots
 from anabranch.warehouse.sql import statements as st
 from anabranch.warehouse.sql.transforms.translate import Translator
-from anabranch.warehouse.tables import Tables
 from tests.support.fakes import FakeClock, FakeIds
 
 

@@ -25,9 +25,14 @@ from anabranch.storage.blocks.memory import MemoryBlocks
 from anabranch.storage.kv.memory import MemoryKV
 from anabranch.warehouse.physical_types import encode_largeint, to_arrow
 from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
-from anabranch.warehouse.publishing import NewRowset
-from anabranch.warehouse.rowset_writer import RowsetWriter, delete_rowset
-from anabranch.warehouse.rowsets import Rowset, RowsetKind, RowsetName, rowset_path
+from anabranch.warehouse.rowsets.rowset import (
+    NewRowset,
+    Rowset,
+    RowsetKind,
+    RowsetName,
+    rowset_path,
+)
+from anabranch.warehouse.rowsets.writer import RowsetWriter, delete_rowset
 from anabranch.warehouse.schema import (
     DELETE_SIGN_ID,
     SEQUENCE_ID,

@@ -8,17 +8,17 @@ from pathlib import Path
 from anabranch.kernel.ids import Ref
 from anabranch.storage.blocks.local import LocalBlocks
 from anabranch.storage.kv.sqlite import SqliteKV
-from anabranch.warehouse.creation import create_table
-from anabranch.warehouse.databases import Databases
-from anabranch.warehouse.labels import Labels, LabelUse
+from anabranch.warehouse.catalog.databases import Databases
+from anabranch.warehouse.catalog.labels import Labels, LabelUse
+from anabranch.warehouse.catalog.publishing import Publication, Publisher, TableChange
+from anabranch.warehouse.catalog.snapshots import Snapshots, TableSnapshot
+from anabranch.warehouse.catalog.tables import Stored, Tables
 from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
-from anabranch.warehouse.publishing import NewRowset, Publication, Publisher, TableChange
-from anabranch.warehouse.rowsets import Header, Rowset, RowsetKind
+from anabranch.warehouse.rowsets.rowset import Header, NewRowset, Rowset, RowsetKind
 from anabranch.warehouse.schema import UNPARTITIONED, Table
-from anabranch.warehouse.snapshots import Snapshots, TableSnapshot
+from anabranch.warehouse.schemas.creation import create_table
 from anabranch.warehouse.sql.parser import parse_one
 from anabranch.warehouse.sql.statements import CreateTable
-from anabranch.warehouse.tables import Stored, Tables
 from tests.support.fakes import FakeClock, FakeIds
 from tests.support.lakes import MAIN, TestLake, open_beside, open_lake
 

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from anabranch.warehouse.aggregating import Contributions, fold_contributions, fold_sql
 from anabranch.warehouse.extension import load_sketches
+from anabranch.warehouse.rowsets.aggregating import Contributions, fold_contributions, fold_sql
 from anabranch.warehouse.schema import Aggregate, Column, Default, DefaultKind
 from anabranch.warehouse.types import parse_type, to_duckdb
 

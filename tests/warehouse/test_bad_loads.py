@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.kernel import limits
-from anabranch.warehouse.show_load import LOAD_COLUMNS
+from anabranch.warehouse.jobs.show_load import LOAD_COLUMNS
 from tests.support.whole import Whole, open_whole
 
 TABLE = (

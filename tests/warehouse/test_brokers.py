@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from anabranch.kernel.errors import InvalidInput
-from anabranch.warehouse.brokers import Brokers, parse_brokers
 from anabranch.warehouse.errors import SqlError
+from anabranch.warehouse.origins.brokers import Brokers, parse_brokers
 
 ROOTS = ["local:///srv/data", "webhdfs://node:9870/", "https://host/public"]
 

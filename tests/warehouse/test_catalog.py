@@ -10,7 +10,7 @@ import pytest
 from anabranch.kernel.errors import Kind
 from anabranch.kernel.ids import BranchId, Ref, RepositoryId, TagId
 from anabranch.storage.kv.base import KVStore
-from anabranch.warehouse.databases import Database, decode_database, encode_database
+from anabranch.warehouse.catalog.databases import Database, decode_database, encode_database
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.places import DatabasePlace, Place
 from anabranch.warehouse.schema import Table

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from anabranch.kernel import limits
 from anabranch.kernel.errors import Corrupted
-from anabranch.warehouse.creation import create_table
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.schema import (
     COLUMN_ID_MIN,
@@ -22,7 +21,8 @@ from anabranch.warehouse.schema import (
     encode_table,
     parse_database_name,
 )
-from anabranch.warehouse.schema_text import create_table_text
+from anabranch.warehouse.schemas.creation import create_table
+from anabranch.warehouse.schemas.text import create_table_text
 from anabranch.warehouse.sql.parser import parse
 from anabranch.warehouse.sql.statements import CreateTable
 

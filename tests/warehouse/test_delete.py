@@ -8,7 +8,7 @@ import pytest
 
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.predicates import bound_predicate
-from anabranch.warehouse.rowset_footers import open_rowset
+from anabranch.warehouse.rowsets.footers import open_rowset
 from anabranch.warehouse.sql.transforms.catalog import Context
 from anabranch.warehouse.sql.transforms.conditions import Names, fixed_condition
 from anabranch.warehouse.sql.transforms.scopes import ScopeColumn

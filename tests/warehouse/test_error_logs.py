@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.kernel import limits
-from anabranch.warehouse.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
 from anabranch.warehouse.loading.writing import BadRow
 from anabranch.warehousing import shown_host
 from tests.support.fakes import FakeIds

@@ -16,9 +16,9 @@ from anabranch.kernel.errors import Corrupted
 from anabranch.warehouse.engine import Engine, EngineSettings
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.extension import write_extension
-from anabranch.warehouse.folding import DELETE_SIGN_NAME, SEQUENCE_NAME, fold, relation
-from anabranch.warehouse.rowset_footers import Footers
-from anabranch.warehouse.rowsets import Rowset, RowsetName
+from anabranch.warehouse.rowsets.folding import DELETE_SIGN_NAME, SEQUENCE_NAME, fold, relation
+from anabranch.warehouse.rowsets.footers import Footers
+from anabranch.warehouse.rowsets.rowset import Rowset, RowsetName
 from anabranch.warehouse.schema import (
     DELETE_SIGN_ID,
     SEQUENCE_ID,

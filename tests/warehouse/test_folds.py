@@ -11,13 +11,13 @@ import pytest
 from anabranch.kernel import limits
 from anabranch.kernel.ids import Ref
 from anabranch.warehouse.dispatch import Warehouse
-from anabranch.warehouse.fold_builder import FoldBuilder
-from anabranch.warehouse.fold_covers import Cover, Item, level_of
-from anabranch.warehouse.fold_plans import FoldPlan, Folds
-from anabranch.warehouse.folds import Fold, FoldShape
+from anabranch.warehouse.folds.builder import FoldBuilder
+from anabranch.warehouse.folds.covers import Cover, Item, level_of
+from anabranch.warehouse.folds.plans import FoldPlan, Folds
 from anabranch.warehouse.parts import DEFAULT_CATALOG
 from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
-from anabranch.warehouse.rowsets import Header, Rowset, RowsetKind, RowsetName
+from anabranch.warehouse.rowsets.fold import Fold, FoldShape
+from anabranch.warehouse.rowsets.rowset import Header, Rowset, RowsetKind, RowsetName
 from tests.support.statements import Client, client_in, warehouse_of
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from anabranch.warehouse import information_schema
+from anabranch.warehouse.catalog.snapshots import Snapshots, TableSnapshot
+from anabranch.warehouse.catalog.tables import Stored, Tables
 from anabranch.warehouse.errors import SqlError
+from anabranch.warehouse.information import information_schema
 from anabranch.warehouse.places import DatabasePlace, TablePlace
 from anabranch.warehouse.reading import Reader
-from anabranch.warehouse.snapshots import Snapshots, TableSnapshot
-from anabranch.warehouse.tables import Stored, Tables
 from tests.support.statements import Client, client_in
 
 CLIENTS = """

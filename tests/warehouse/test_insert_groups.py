@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from anabranch.kernel.errors import Conflict, Kind
-from anabranch.warehouse.insert_groups import Addition, InsertGroups
-from anabranch.warehouse.inserting import PlainRows
+from anabranch.warehouse.catalog.publishing import Publication, Publisher, TableMoved
+from anabranch.warehouse.changes.insert_groups import Addition, InsertGroups
+from anabranch.warehouse.changes.inserting import PlainRows
 from anabranch.warehouse.places import TablePlace
-from anabranch.warehouse.publishing import Publication, Publisher, TableMoved
 from anabranch.warehouse.schema import UNPARTITIONED
 from tests.support.server import pause
 from tests.support.sql_clients import Client, open_client

@@ -11,7 +11,7 @@ import pytest
 
 from anabranch.kernel import limits
 from anabranch.kernel.ids import Ref
-from anabranch.warehouse.load_records import Counts
+from anabranch.warehouse.jobs.load_records import Counts
 from anabranch.warehouse.parts import DEFAULT_CATALOG
 from anabranch.warehouse.places import DatabasePlace, Place
 from anabranch.warehouse.results import Done

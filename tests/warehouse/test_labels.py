@@ -9,9 +9,9 @@ import pytest
 from anabranch.kernel import limits
 from anabranch.kernel.errors import Conflict
 from anabranch.kernel.ids import BranchId, Ref
+from anabranch.warehouse.catalog.labels import LabelUse
+from anabranch.warehouse.catalog.publishing import Publication
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.labels import LabelUse
-from anabranch.warehouse.publishing import Publication
 from tests.support.lakes import MAIN, REPOSITORY
 from tests.support.warehouses import Catalog, open_catalog, open_catalog_beside
 

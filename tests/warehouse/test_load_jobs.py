@@ -14,12 +14,18 @@ from anabranch.access.sealing import Sealer
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError, Kind, Unavailable
 from anabranch.storage.kv.base import KVStore, Request, Verdict
-from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.errors import SqlError, doris
-from anabranch.warehouse.load_control import Control
-from anabranch.warehouse.load_jobs import LoadJobs, Outcome
-from anabranch.warehouse.load_properties import parse_ratio, parse_timeout
-from anabranch.warehouse.load_records import Counts, LoadKind, LoadRecord, LoadRecords, LoadState
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.load_control import Control
+from anabranch.warehouse.jobs.load_jobs import LoadJobs, Outcome
+from anabranch.warehouse.jobs.load_properties import parse_ratio, parse_timeout
+from anabranch.warehouse.jobs.load_records import (
+    Counts,
+    LoadKind,
+    LoadRecord,
+    LoadRecords,
+    LoadState,
+)
 from anabranch.warehouse.loading.writing import BadRow
 from anabranch.warehouse.places import DatabasePlace
 from anabranch.warehouse.schema import Column

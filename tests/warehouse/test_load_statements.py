@@ -12,20 +12,20 @@ import pyarrow.parquet as pq
 import pytest
 
 from anabranch.access.sealing import Sealer
-from anabranch.warehouse.brokers import Brokers, parse_brokers
 from anabranch.warehouse.dispatch import Warehouse
-from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.handlers.loads import SHOWS, STATEMENTS, Loads
 from anabranch.warehouse.handlers.standard import standard_handlers
-from anabranch.warehouse.load_jobs import LoadJobs
-from anabranch.warehouse.load_records import LoadRecords
-from anabranch.warehouse.load_running import LoadRunner, path_value
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.load_jobs import LoadJobs
+from anabranch.warehouse.jobs.load_records import LoadRecords
+from anabranch.warehouse.jobs.load_running import LoadRunner, path_value
+from anabranch.warehouse.jobs.show_load import LOAD_COLUMNS, WARNING_COLUMNS
 from anabranch.warehouse.loading.load import Loader
+from anabranch.warehouse.origins.brokers import Brokers, parse_brokers
 from anabranch.warehouse.origins.opening import Origins
 from anabranch.warehouse.registry import Registry
 from anabranch.warehouse.results import Done, FileRequest
-from anabranch.warehouse.show_load import LOAD_COLUMNS, WARNING_COLUMNS
 from tests.support.sql_clients import Client, open_client
 
 TABLE = (

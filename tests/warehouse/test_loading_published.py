@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from anabranch.warehouse.catalog.publishing import Publication, TableChange
 from anabranch.warehouse.engine import Engine
-from anabranch.warehouse.folding import relation
 from anabranch.warehouse.loading.load import Loaded, Loader, LoadTask
 from anabranch.warehouse.loading.options import LoadOptions
 from anabranch.warehouse.loading.sources import Source
 from anabranch.warehouse.loading.writing import OpenRowset
-from anabranch.warehouse.publishing import Publication, TableChange
-from anabranch.warehouse.rowset_writer import RowsetWriter
+from anabranch.warehouse.rowsets.folding import relation
+from anabranch.warehouse.rowsets.writer import RowsetWriter
 from anabranch.warehouse.schema import Table
 from tests.support.loading import engine_in
 from tests.support.warehouses import Catalog, open_catalog

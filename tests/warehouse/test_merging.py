@@ -10,10 +10,10 @@ from anabranch.kernel.ids import BranchId, Ref
 from anabranch.kernel.pages import Page
 from anabranch.lake.comparing import Strategy
 from anabranch.lake.values import MergeConflict
+from anabranch.warehouse.catalog.publishing import Publication
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.evolution import alter_table
-from anabranch.warehouse.publishing import Publication
 from anabranch.warehouse.schema import UNPARTITIONED, Table
+from anabranch.warehouse.schemas.evolution import alter_table
 from anabranch.warehouse.sql.parser import parse_one
 from anabranch.warehouse.sql.statements import AlterTable
 from tests.support.lakes import MAIN

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from anabranch.kernel import limits
-from anabranch.warehouse.merging_keys import (
+from anabranch.warehouse.merging.keys import (
     ChangedRowset,
     has_row_conflicts,
     hull,
@@ -16,7 +16,7 @@ from anabranch.warehouse.merging_keys import (
     overlapping,
     ranges_of,
 )
-from anabranch.warehouse.rowsets import Footer, Header, RowsetKind
+from anabranch.warehouse.rowsets.rowset import Footer, Header, RowsetKind
 from anabranch.warehouse.schema import DELETE_SIGN_ID, KeyModel, Table
 from tests.support.table_model import id_of, make_table
 

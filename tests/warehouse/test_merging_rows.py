@@ -15,13 +15,13 @@ from anabranch.kernel.ids import BranchId, MetarangeId, Ref, RepositoryId
 from anabranch.lake.comparing import Strategy
 from anabranch.lake.values import MergeConflict
 from anabranch.storage.blocks.base import Extent
-from anabranch.warehouse import merging_requests as requests
 from anabranch.warehouse.errors import doris
-from anabranch.warehouse.merging import NoRowJudge
-from anabranch.warehouse.merging_requests import MergeClient, MergeServer
-from anabranch.warehouse.merging_rows import RowConflicts
-from anabranch.warehouse.merging_rowsets import RowAnswer, RowQuestion, WrittenRowset
-from anabranch.warehouse.rowsets import Header, RowsetKind
+from anabranch.warehouse.merging import requests as requests
+from anabranch.warehouse.merging.driver import NoRowJudge
+from anabranch.warehouse.merging.questions import RowAnswer, RowQuestion, WrittenRowset
+from anabranch.warehouse.merging.requests import MergeClient, MergeServer
+from anabranch.warehouse.merging.rows import RowConflicts
+from anabranch.warehouse.rowsets.rowset import Header, RowsetKind
 from tests.support.sql_clients import Client, open_client
 
 UNIQUE = "CREATE TABLE u (k int, a int, b varchar(9)) UNIQUE KEY(k) DISTRIBUTED BY HASH(k)"

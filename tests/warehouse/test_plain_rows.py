@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from anabranch.warehouse.changes.inserting import PlainRows, bound_values, read_plain
+from anabranch.warehouse.changes.plain_rows import PlainRouting, Unstated, read_rows
 from anabranch.warehouse.engine import Engine, EngineSettings
-from anabranch.warehouse.inserting import PlainRows, bound_values, read_plain
 from anabranch.warehouse.loading.judging import converted, judgements
 from anabranch.warehouse.loading.routing import routing
 from anabranch.warehouse.physical_types import decode_largeint
-from anabranch.warehouse.plain_rows import PlainRouting, Unstated, read_rows
 from anabranch.warehouse.schema import Bounds, Column, KeyModel, Partition, Partitioning, Table
 from anabranch.warehouse.sql.transforms.catalog import Context
 from anabranch.warehouse.sql.transforms.literals import Literal

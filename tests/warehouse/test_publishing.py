@@ -13,11 +13,11 @@ from anabranch.kernel.errors import Conflict, Unavailable
 from anabranch.kernel.ids import Ref
 from anabranch.storage.kv.base import KVStore, is_absent, is_version, put
 from anabranch.storage.kv.memory import MemoryKV
+from anabranch.warehouse.catalog.labels import LabelUse
+from anabranch.warehouse.catalog.publishing import Publication, TableMoved
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.labels import LabelUse
 from anabranch.warehouse.places import SCHEMA_FILE
-from anabranch.warehouse.publishing import Publication, TableMoved
-from anabranch.warehouse.rowsets import METADATA_NAME, RowsetName, encode_header, rowset_path
+from anabranch.warehouse.rowsets.rowset import METADATA_NAME, RowsetName, encode_header, rowset_path
 from anabranch.warehouse.schema import UNPARTITIONED
 from tests.support.faults import Crashed, Faults, FaultyKV, HeldKV, Loss
 from tests.support.lakes import MAIN, REPOSITORY, open_beside, open_lake

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.warehouse.catalog.snapshots import Snapshots, TableSnapshot
 from anabranch.warehouse.places import TablePlace
 from anabranch.warehouse.reading import Reader
 from anabranch.warehouse.results import Rows
-from anabranch.warehouse.snapshots import Snapshots, TableSnapshot
 from anabranch.warehouse.types import SqlType
 from tests.support.statements import Client, client_in, read
 

@@ -16,12 +16,11 @@ import pytest
 from anabranch.kernel import limits
 from anabranch.kernel.errors import Corrupted
 from anabranch.native import sketches
-from anabranch.warehouse.key_texts import key_text
 from anabranch.warehouse.physical_types import encode_largeint
-from anabranch.warehouse.publishing import NewRowset
-from anabranch.warehouse.rowset_footers import Footers, open_rowset
-from anabranch.warehouse.rowset_writer import RowsetWriter, delete_rowset
-from anabranch.warehouse.rowsets import RowsetKind, RowsetName
+from anabranch.warehouse.rowsets.footers import Footers, open_rowset
+from anabranch.warehouse.rowsets.key_texts import key_text
+from anabranch.warehouse.rowsets.rowset import NewRowset, RowsetKind, RowsetName
+from anabranch.warehouse.rowsets.writer import RowsetWriter, delete_rowset
 from anabranch.warehouse.schema import UNPARTITIONED, KeyModel, Table
 from anabranch.warehouse.types import parse_type
 from tests.support.table_model import REPOSITORY, TableFiles, id_of, make_table

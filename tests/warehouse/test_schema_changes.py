@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from anabranch.warehouse.creation import create_table
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.evolution import alter_table
 from anabranch.warehouse.schema import Table, decode_table, encode_table
-from anabranch.warehouse.schema_merge import merge_schemas
+from anabranch.warehouse.schemas.creation import create_table
+from anabranch.warehouse.schemas.evolution import alter_table
+from anabranch.warehouse.schemas.merge import merge_schemas
 from anabranch.warehouse.sql.parser import parse
 from anabranch.warehouse.sql.statements import AlterTable, CreateTable
 

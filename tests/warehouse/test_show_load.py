@@ -9,8 +9,8 @@ from datetime import UTC
 import pytest
 
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.load_records import Counts, LoadKind, LoadRecord, LoadState, Scope
-from anabranch.warehouse.show_load import (
+from anabranch.warehouse.jobs.load_records import Counts, LoadKind, LoadRecord, LoadState, Scope
+from anabranch.warehouse.jobs.show_load import (
     LOAD_COLUMNS,
     STREAM_COLUMNS,
     TRANSACTION_COLUMNS,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.warehouse.creation import create_table
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.schema import decode_table, encode_table
+from anabranch.warehouse.schemas.creation import create_table
 from anabranch.warehouse.sql.admin import (
     Call,
     Kill,

@@ -11,9 +11,10 @@ import pytest
 
 from anabranch.kernel import limits
 from anabranch.kernel.ids import Ref, TagId
+from anabranch.warehouse.catalog.publishing import Publication
+from anabranch.warehouse.catalog.snapshots import Snapshots
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.publishing import Publication
-from anabranch.warehouse.rowsets import (
+from anabranch.warehouse.rowsets.rowset import (
     METADATA_NAME,
     Footer,
     Header,
@@ -23,7 +24,6 @@ from anabranch.warehouse.rowsets import (
     rowset_path,
 )
 from anabranch.warehouse.schema import UNPARTITIONED
-from anabranch.warehouse.snapshots import Snapshots
 from anabranch.warehouse.sql.transforms.catalog import At
 from tests.support.lakes import MAIN, REPOSITORY
 from tests.support.warehouses import Catalog, open_catalog, open_catalog_beside

@@ -11,12 +11,12 @@ import pytest
 
 from anabranch.kernel import limits
 from anabranch.kernel.errors import Kind, Unavailable
-from anabranch.warehouse.error_logs import ErrorLogs
 from anabranch.warehouse.errors import SqlError
-from anabranch.warehouse.load_jobs import Outcome
-from anabranch.warehouse.load_records import Counts, LoadRecords, LoadState, Stored
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.load_jobs import Outcome
+from anabranch.warehouse.jobs.load_records import Counts, LoadRecords, LoadState, Stored
+from anabranch.warehouse.jobs.stream_loads import StreamLoads, existing_status
 from anabranch.warehouse.loading.writing import BadRow
-from anabranch.warehouse.stream_loads import StreamLoads, existing_status
 from tests.support.warehouses import Catalog, open_catalog, open_catalog_beside
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from anabranch.kernel import limits
-from anabranch.warehouse.transactions import Transaction
+from anabranch.warehouse.changes.transactions import Transaction
 from tests.support.sql_clients import Client, open_client
 
 TAIL = "DISTRIBUTED BY HASH(k) BUCKETS 1 PROPERTIES('replication_num' = '1')"

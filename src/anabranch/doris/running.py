@@ -10,26 +10,26 @@ from anabranch.doris.loads import LoadStatus, StreamLoadRequest, StreamLoadResul
 from anabranch.doris.pipe import Pipe
 from anabranch.kernel.errors import AnabranchError, Kind, NotFound
 from anabranch.kernel.ids import Ref, RepositoryId
-from anabranch.warehouse.error_logs import ErrorLogs
+from anabranch.warehouse.catalog.publishing import TableChange
+from anabranch.warehouse.catalog.tables import Stored
 from anabranch.warehouse.errors import SqlError, doris, unknown_database
 from anabranch.warehouse.guarding import UserGuard
-from anabranch.warehouse.load_control import RUN_FAIL, Control
-from anabranch.warehouse.load_jobs import Outcome
-from anabranch.warehouse.load_records import Counts, LoadState
-from anabranch.warehouse.load_records import Stored as StoredLoad
+from anabranch.warehouse.jobs.error_logs import ErrorLogs
+from anabranch.warehouse.jobs.load_control import RUN_FAIL, Control
+from anabranch.warehouse.jobs.load_jobs import Outcome
+from anabranch.warehouse.jobs.load_records import Counts, LoadState
+from anabranch.warehouse.jobs.load_records import Stored as StoredLoad
+from anabranch.warehouse.jobs.stream_loads import StreamLoads, StreamOutcome, existing_status
 from anabranch.warehouse.loading.load import Loader, LoadTask, OpenFor
 from anabranch.warehouse.loading.sources import Source
 from anabranch.warehouse.loading.writing import OpenRowset
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
-from anabranch.warehouse.publishing import TableChange
 from anabranch.warehouse.results import Rows, Statements
-from anabranch.warehouse.rowset_writer import RowsetWriter
+from anabranch.warehouse.rowsets.writer import RowsetWriter
 from anabranch.warehouse.schema import Table
 from anabranch.warehouse.session import parse_database_text
 from anabranch.warehouse.sql.lexer import quote_name
-from anabranch.warehouse.stream_loads import StreamLoads, StreamOutcome, existing_status
-from anabranch.warehouse.tables import Stored
 
 _SOURCE = "stream load"
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 from anabranch.kernel.clock import Clock, IdSource
 from anabranch.kernel.ids import RepositoryId
 from anabranch.lake import Lake
-from anabranch.warehouse.brokers import LOCAL
 from anabranch.warehouse.engine import Engine
+from anabranch.warehouse.origins.brokers import LOCAL
 from anabranch.warehouse.results import Processes
-from anabranch.warehouse.rowset_footers import Footers
+from anabranch.warehouse.rowsets.footers import Footers
 from anabranch.warehouse.sql.transforms.translate import Translator
 
 if TYPE_CHECKING:
-    from anabranch.warehouse.databases import Databases
-    from anabranch.warehouse.fold_plans import Folds
-    from anabranch.warehouse.publishing import Publisher
-    from anabranch.warehouse.snapshots import Snapshots
-    from anabranch.warehouse.tables import Tables
+    from anabranch.warehouse.catalog.databases import Databases
+    from anabranch.warehouse.catalog.publishing import Publisher
+    from anabranch.warehouse.catalog.snapshots import Snapshots
+    from anabranch.warehouse.catalog.tables import Tables
+    from anabranch.warehouse.folds.plans import Folds
 
 DEFAULT_CATALOG = RepositoryId("warehouse")
 

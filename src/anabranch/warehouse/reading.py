@@ -14,22 +14,22 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from anabranch.kernel import limits
-from anabranch.warehouse import information_schema
-from anabranch.warehouse.aggregating import folded_type
 from anabranch.warehouse.errors import SqlError, no_such_table
-from anabranch.warehouse.folding import relation
+from anabranch.warehouse.information import information_schema
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import TablePlace
 from anabranch.warehouse.results import Rows
+from anabranch.warehouse.rowsets.aggregating import folded_type
+from anabranch.warehouse.rowsets.folding import relation
 from anabranch.warehouse.sql.transforms.catalog import At, Column, Described, TableName
 from anabranch.warehouse.sql.transforms.rendering import Translated, zone_of
 
 if TYPE_CHECKING:
+    from anabranch.warehouse.catalog.snapshots import TableSnapshot
     from anabranch.warehouse.engine import Execution
-    from anabranch.warehouse.folds import StandIn
-    from anabranch.warehouse.rowsets import Rowset
+    from anabranch.warehouse.rowsets.fold import StandIn
+    from anabranch.warehouse.rowsets.rowset import Rowset
     from anabranch.warehouse.session import SqlSession
-    from anabranch.warehouse.snapshots import TableSnapshot
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from anabranch.warehouse.sql.transforms.catalog import Context
 from anabranch.warehouse.variables import VERSION, GlobalVariables, SessionVariables
 
 if TYPE_CHECKING:
-    from anabranch.warehouse.snapshots import TableSnapshot
+    from anabranch.warehouse.catalog.snapshots import TableSnapshot
 
 INTERNAL_CATALOG = "internal"
 """Doris's name of the catalog that a session begins in."""

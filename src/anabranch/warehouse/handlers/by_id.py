@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from anabranch.warehouse import information_schema
 from anabranch.warehouse.errors import doris
 from anabranch.warehouse.handlers.describing import number_of
 from anabranch.warehouse.handlers.shown import Shown
+from anabranch.warehouse.information import information_schema
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import DatabasePlace
 from anabranch.warehouse.results import Result

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from anabranch.warehouse.changes import (
+from anabranch.warehouse.catalog.publishing import LabelUse
+from anabranch.warehouse.changes.changing import (
     Changing,
     Plan,
     Planned,
@@ -13,19 +14,18 @@ from anabranch.warehouse.changes import (
     chosen_partitions,
     replacement,
 )
-from anabranch.warehouse.deleting import Deletes
+from anabranch.warehouse.changes.deleting import Deletes
+from anabranch.warehouse.changes.insertion import Inserts
+from anabranch.warehouse.changes.targets import Targets
+from anabranch.warehouse.changes.transactions import Transaction
+from anabranch.warehouse.changes.updating import Updates
 from anabranch.warehouse.errors import doris, label_used
 from anabranch.warehouse.handlers.transactions import counts_of, info, insert_jobs_of, new_label
-from anabranch.warehouse.insertion import Inserts
 from anabranch.warehouse.parts import Parts
-from anabranch.warehouse.publishing import LabelUse
 from anabranch.warehouse.reading import Reader
 from anabranch.warehouse.results import Done, Result
 from anabranch.warehouse.session import LastInsert, SqlSession
 from anabranch.warehouse.sql.statements import Delete, Insert, TruncateTable, Update
-from anabranch.warehouse.targets import Targets
-from anabranch.warehouse.transactions import Transaction
-from anabranch.warehouse.updating import Updates
 
 _ONLY_ROWS = (
     "This is in a transaction, only insert, update, delete, commit, rollback is acceptable."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from anabranch.warehouse import information_schema
 from anabranch.warehouse.errors import SqlError
+from anabranch.warehouse.information import information_schema
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import DatabasePlace
 from anabranch.warehouse.results import Done, Result

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from anabranch.kernel.ids import Ref
 from anabranch.native import ranges as native
-from anabranch.warehouse import column_facts as facts
-from anabranch.warehouse import information_schema
 from anabranch.warehouse.errors import SqlError, doris, unknown_column
 from anabranch.warehouse.handlers.shown import Shown, like_pattern, select
+from anabranch.warehouse.information import column_facts as facts
+from anabranch.warehouse.information import information_schema
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import DatabasePlace, Place, TablePlace
 from anabranch.warehouse.reading import Reader
 from anabranch.warehouse.results import Result
 from anabranch.warehouse.schema import UNPARTITIONED, Bounds, Partition, Table
-from anabranch.warehouse.schema_text import bounds_text, create_table_text
+from anabranch.warehouse.schemas.text import bounds_text, create_table_text
 from anabranch.warehouse.session import SqlSession
 from anabranch.warehouse.sql.lexer import quote_name, quote_string
 from anabranch.warehouse.sql.shows import Describe, Show, ShowKind

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from anabranch.warehouse.errors import doris, not_supported
-from anabranch.warehouse.load_data import DataLoads
-from anabranch.warehouse.load_jobs import LoadJobs
-from anabranch.warehouse.load_records import LoadKind, LoadRecord
-from anabranch.warehouse.parts import Parts
-from anabranch.warehouse.results import Done, Result, Rows
-from anabranch.warehouse.session import SqlSession
-from anabranch.warehouse.show_load import (
+from anabranch.warehouse.jobs.load_data import DataLoads
+from anabranch.warehouse.jobs.load_jobs import LoadJobs
+from anabranch.warehouse.jobs.load_records import LoadKind, LoadRecord
+from anabranch.warehouse.jobs.show_load import (
     LOAD_COLUMNS,
     STREAM_COLUMNS,
     TRANSACTION_COLUMNS,
@@ -24,6 +21,9 @@ from anabranch.warehouse.show_load import (
     transaction_id_of,
     transaction_row,
 )
+from anabranch.warehouse.parts import Parts
+from anabranch.warehouse.results import Done, Result, Rows
+from anabranch.warehouse.session import SqlSession
 from anabranch.warehouse.sql.loads import CancelLoad, LoadData, LoadLabel, ShowLoad
 from anabranch.warehouse.sql.shows import Show, ShowKind
 from anabranch.warehouse.sql.transforms.rendering import zone_of

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from anabranch.warehouse import brokers, information_schema
 from anabranch.warehouse.errors import doris
 from anabranch.warehouse.handlers.alters import AlterLog
 from anabranch.warehouse.handlers.describing import number_of, size_text
 from anabranch.warehouse.handlers.shown import Shown, select
+from anabranch.warehouse.information import information_schema
+from anabranch.warehouse.origins import brokers
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import DatabasePlace
 from anabranch.warehouse.reading import Reader

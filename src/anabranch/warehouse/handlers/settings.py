@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from anabranch.kernel import limits
 from anabranch.kernel.errors import InvalidInput, NotFound
 from anabranch.kernel.ids import Ref
-from anabranch.warehouse import information_schema
 from anabranch.warehouse.errors import SqlError, doris, unknown_thread
+from anabranch.warehouse.information import information_schema
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.places import DatabasePlace, Place
 from anabranch.warehouse.reading import Reader

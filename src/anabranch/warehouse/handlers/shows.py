@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from anabranch.kernel import limits
-from anabranch.warehouse import fixed_lists as lists
 from anabranch.warehouse.errors import SqlError, doris
 from anabranch.warehouse.handlers.shown import Shown, select
+from anabranch.warehouse.information import fixed_lists as lists
 from anabranch.warehouse.parts import Parts
 from anabranch.warehouse.reading import Reader
 from anabranch.warehouse.results import Result

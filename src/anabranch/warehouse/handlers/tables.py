@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from anabranch.warehouse.creation import create_table
 from anabranch.warehouse.errors import SqlError, doris, not_supported
-from anabranch.warehouse.evolution import alter_table
 from anabranch.warehouse.handlers.alters import AlterLog
 from anabranch.warehouse.handlers.databases import writable_database
 from anabranch.warehouse.parts import Parts
@@ -15,7 +13,9 @@ from anabranch.warehouse.places import TablePlace
 from anabranch.warehouse.reading import Reader
 from anabranch.warehouse.registry import Handler
 from anabranch.warehouse.results import Done, Field, Result
-from anabranch.warehouse.schema_text import create_table_text
+from anabranch.warehouse.schemas.creation import create_table
+from anabranch.warehouse.schemas.evolution import alter_table
+from anabranch.warehouse.schemas.text import create_table_text
 from anabranch.warehouse.session import SqlSession
 from anabranch.warehouse.sql import statements as st
 from anabranch.warehouse.sql.parser import parse_one

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from anabranch.warehouse.changes import Changing, Recording
-from anabranch.warehouse.insert_jobs import InsertJobs
-from anabranch.warehouse.load_records import Counts, LoadRecords
-from anabranch.warehouse.publishing import LabelUse
+from anabranch.warehouse.catalog.publishing import LabelUse
+from anabranch.warehouse.changes.changing import Changing, Recording
+from anabranch.warehouse.changes.transactions import Transaction
+from anabranch.warehouse.jobs.insert_jobs import InsertJobs
+from anabranch.warehouse.jobs.load_records import Counts, LoadRecords
 from anabranch.warehouse.results import Done, Result
 from anabranch.warehouse.sql.statements import Begin, Commit, Rollback
-from anabranch.warehouse.transactions import Transaction
 
 if TYPE_CHECKING:
-    from anabranch.warehouse.changes import Planned
+    from anabranch.warehouse.changes.changing import Planned
     from anabranch.warehouse.parts import Parts
     from anabranch.warehouse.session import SqlSession
 

@@ -24,7 +24,7 @@ from anabranch.warehouse.schema import Table
 from anabranch.warehouse.sql.transforms.catalog import Context
 
 if TYPE_CHECKING:
-    from anabranch.warehouse.publishing import NewRowset
+    from anabranch.warehouse.rowsets.rowset import NewRowset
 
 _ROWS = "load_rows"
 TOO_MANY_FILTERED = "[DATA_QUALITY_ERROR]too many filtered rows"

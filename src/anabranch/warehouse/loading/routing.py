@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from anabranch.warehouse.errors import unknown_partition
-from anabranch.warehouse.partitions import partition_columns, sort_partitions
 from anabranch.warehouse.schema import UNPARTITIONED, Bounds, Column, Partition, Table
+from anabranch.warehouse.schemas.partitions import partition_columns, sort_partitions
 from anabranch.warehouse.sql.transforms.rendering import quote_text
 from anabranch.warehouse.types import to_duckdb
 

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from anabranch.kernel import limits
-from anabranch.warehouse.aggregating import fold_sql
 from anabranch.warehouse.engine import Execution
 from anabranch.warehouse.loading.judging import Judgement, Value, converted, judgements
 from anabranch.warehouse.loading.routing import Routing, routing
+from anabranch.warehouse.rowsets.aggregating import fold_sql
 from anabranch.warehouse.schema import Aggregate, Column, KeyModel, Table
 from anabranch.warehouse.types import OPAQUE, ColumnType, quote_duckdb
 
 if TYPE_CHECKING:
-    from anabranch.warehouse.publishing import NewRowset
+    from anabranch.warehouse.rowsets.rowset import NewRowset
 
 _PARTITION, _REASON, _COUNT = "__partition", "__reason", "__count"
 _ORDER, _PART = "__order", "\x01"

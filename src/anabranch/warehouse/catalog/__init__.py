@@ -1,0 +1,1 @@
+"""Databases and tables on a branch: what there is, and how it is published."""

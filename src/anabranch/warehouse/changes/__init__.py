@@ -1,0 +1,1 @@
+"""INSERT, DELETE, UPDATE and transactions: from a statement to what is published."""

@@ -1,0 +1,1 @@
+"""What information_schema and SHOW tell."""

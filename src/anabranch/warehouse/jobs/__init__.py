@@ -1,0 +1,1 @@
+"""Loads as jobs: labels, states, records, and what is told of them."""

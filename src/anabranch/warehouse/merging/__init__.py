@@ -1,0 +1,1 @@
+"""Merges of tables: schemas by column, rowsets as sets, rows by key."""

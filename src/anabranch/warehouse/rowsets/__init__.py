@@ -1,0 +1,1 @@
+"""Files of rows: written, scanned and folded by key."""

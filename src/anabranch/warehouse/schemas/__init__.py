@@ -1,0 +1,1 @@
+"""Schemas of tables: made by CREATE, changed by ALTER, merged, printed."""
