@@ -63,6 +63,7 @@ class Served:
     engine: Engine
     server: MysqlServer
     certificate: Path | None
+    threads_before: int = 0
 
     def connect(self, **options: Any) -> Any:
         """Return a PyMySQL connection."""
@@ -114,11 +115,12 @@ def serving(
     listener = socket.create_server(("127.0.0.1", 0))
     server = MysqlServer(engine, people(), tls=context, bounds=bounds, threads_max=threads_max)
     engine.processes = server
+    threads_before = threading.active_count()  # tests before it may have left some
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
         asyncio.run_coroutine_threadsafe(server.start(listener), loop).result(10)
-        yield Served(listener.getsockname()[1], engine, server, certificate)
+        yield Served(listener.getsockname()[1], engine, server, certificate, threads_before)
     finally:
         engine.gate.set()
         asyncio.run_coroutine_threadsafe(server.stop(), loop).result(20)
