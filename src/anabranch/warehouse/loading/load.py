@@ -109,9 +109,15 @@ class Loader:
                 partitions=options.partitions,
             )
         except SqlError:
-            if tally.failure is not None:
-                raise tally.failure from None
-            raise
+            # Taken out of the tally: an error that a frame of its own traceback holds is a circle,
+            # and with it all that the engine gave.
+            failure, tally.failure = tally.failure, None
+            if failure is None:
+                raise
+            try:
+                raise failure from None
+            finally:
+                del failure
         loaded = _loaded(written, tally)
         if is_too_many(loaded.loaded_rows, loaded.filtered_rows, options.max_filter_ratio):
             for rowset in written.rowsets:
