@@ -73,7 +73,7 @@ class Pipe(io.RawIOBase):
         Whatever `interrupting` named is called. The first failure counts; any thread may call.
         """
         with self._condition:
-            if self._failure is not None:
+            if self._failure is not None or self._is_abandoned:
                 return
             self._failure = error
             self._chunks.clear()
@@ -137,6 +137,8 @@ class Pipe(io.RawIOBase):
         """Say that nobody reads any more."""
         with self._condition:
             self._is_abandoned = True
+            # Its traceback holds all that the load had in its hands.
+            self._failure = None
             self._chunks.clear()
             self._held_bytes = 0
             self._condition.notify()
