@@ -103,7 +103,9 @@ class Running:
 
     def stop(self) -> None:
         assert self._loop is not None
-        self._loop.call_soon_threadsafe(self._server.stop)
+        # A test that stopped it may have seen the loop's end already.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._server.stop)
 
     def wait(self) -> None:
         self._thread.join(10)
