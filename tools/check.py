@@ -16,8 +16,9 @@ import tomllib
 
 from tools.steps import ROOT, VENV, run, venv_program
 
-# Groups of tests that start real clients and servers, or kill them: not for the inner loop.
-SLOW_GROUPS = {"clients", "faults", "hammer", "notebook"}
+# Groups of tests that start real clients and servers, kill them, or draw many histories: not for
+# the inner loop.
+SLOW_GROUPS = {"cli", "clients", "doris", "faults", "kills", "notebook", "properties", "seed"}
 QUICK_CLIENT = "clients/test_boto3.py"
 
 

@@ -69,6 +69,7 @@ def test_a_types_text_is_read_back(kind: ColumnType) -> None:
     assert parse_type(kind.text.lower()) == kind
 
 
+@pytest.mark.slow
 @given(types())
 def test_duckdb_reads_what_arrow_wrote(kind: ColumnType) -> None:
     table = pa.table(
