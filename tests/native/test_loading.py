@@ -61,6 +61,17 @@ def test_rows_are_those_of_the_plain_reader(data: bytes, rules: CsvRules, step: 
     assert split(rules, data, step) == read(rules, data)
 
 
+def test_a_splitter_works_wherever_python_puts_it() -> None:
+    # Its searchers load vectors of 32 bytes, and Python aligns objects to 16.
+    splitters = [
+        CsvSplitter(2, b"::", b"|\n", line_bytes_max=1000, bad_max=1, bad_bytes_max=1)
+        for _ in range(64)
+    ]
+    for splitter in splitters:
+        rows = pa.record_batch(splitter.feed(b"a" * 100 + b"::b|\n")[0])
+        assert rows.to_pylist() == [{"f0": "a" * 100, "f1": "b", "row": 0}]
+
+
 def test_a_byte_order_mark_is_no_text() -> None:
     assert split(CsvRules(1), b"\xef\xbb\xbfa\nb", 2).rows == [(0, ("a",)), (1, ("b",))]
 

@@ -11,6 +11,8 @@ use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyString, PyTuple};
 
+use crate::require_alignment;
+
 const SCHEMA: &std::ffi::CStr = c"arrow_schema";
 const ARRAY: &std::ffi::CStr = c"arrow_array";
 
@@ -185,6 +187,10 @@ impl Entries {
 /// Cuts a stream of sorted entries into ranges.
 #[pyclass(module = "anabranch._native")]
 struct Cutter(PlainCutter);
+
+const _: () = require_alignment::<Columns>();
+const _: () = require_alignment::<Entries>();
+const _: () = require_alignment::<Cutter>();
 
 #[pymethods]
 impl Cutter {
