@@ -12,9 +12,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from anabranch.cli.app import app
-from anabranch.cli.client import Client
 from anabranch.cli.session import find_server
-from anabranch.cli.transport import Transport
+from anabranch.client.rest import Client
+from anabranch.client.transport import Transport
 from tests.support.server import RunningServer
 
 _ID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b|\b[0-9a-f]{12}\b")

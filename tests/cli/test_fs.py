@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.cli.client import Client
-from anabranch.cli.transport import Upload
+from anabranch.client.rest import Client
+from anabranch.client.transport import Upload
 from anabranch.kernel import limits
 from tests.cli.commands import Commands, lines, masked
 

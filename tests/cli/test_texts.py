@@ -2,7 +2,6 @@
 
 import pytest
 
-from anabranch.cli.answers import Change, Commit
 from anabranch.cli.texts import (
     aligned,
     change_line,
@@ -14,6 +13,7 @@ from anabranch.cli.texts import (
     size_text,
     time_text,
 )
+from anabranch.client.answers import Change, Commit
 
 
 @pytest.mark.parametrize(

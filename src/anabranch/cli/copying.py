@@ -13,10 +13,10 @@ from typing import BinaryIO
 
 from msgspec import UnsetType
 
-from anabranch.cli.answers import ObjectStats
-from anabranch.cli.client import Client
 from anabranch.cli.places import ObjectPlace, is_lake, parse_object_place, parse_one_object
-from anabranch.cli.transport import Upload
+from anabranch.client.answers import ObjectStats
+from anabranch.client.rest import Client
+from anabranch.client.transport import Upload
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError, Corrupted, InvalidInput, Kind, NotFound
 

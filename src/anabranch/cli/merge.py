@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from anabranch.cli.answers import MergeResult
 from anabranch.cli.exits import out
 from anabranch.cli.places import RefPlace, parse_ref_of, parse_ref_place
 from anabranch.cli.session import Pairs, Session, parse_pairs
 from anabranch.cli.texts import change_line, change_summary, count_text, short, shown
+from anabranch.client.answers import MergeResult
 from anabranch.kernel import limits
 from anabranch.kernel.errors import Conflict, Kind
 from anabranch.kernel.ids import parse_branch_id

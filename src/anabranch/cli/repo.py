@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from anabranch.cli.answers import Repository
 from anabranch.cli.places import parse_repository
 from anabranch.cli.session import Confirmed, Session, command
 from anabranch.cli.texts import aligned, labelled, shown, time_text
+from anabranch.client.answers import Repository
 
 app = typer.Typer(name="repo", help="Make, list and delete repositories.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="REPOSITORY", help="Name of the repository.")]

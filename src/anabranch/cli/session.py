@@ -12,10 +12,10 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from anabranch.cli.answers import to_builtins
-from anabranch.cli.client import Client
 from anabranch.cli.exits import out, print_json, told
-from anabranch.cli.transport import Server, Transport, parse_endpoint
+from anabranch.client.answers import to_builtins
+from anabranch.client.rest import Client
+from anabranch.client.transport import Server, Transport, parse_endpoint
 from anabranch.directory import Directory
 from anabranch.kernel.errors import InvalidInput, Kind, Unauthenticated, Unavailable
 from anabranch.settings import CLIENT_FILE, PREFIX, ClientSettings, Settings, load_client

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from msgspec import UnsetType
 from rich.text import Text
 
-from anabranch.cli.answers import Change, Commit, ObjectStats
+from anabranch.client.answers import Change, Commit, ObjectStats
 
 ID_LENGTH = 12
 TIME_WIDTH = 19

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from anabranch import __version__
-from anabranch.cli.refusals import KIND_HEADER, refusal
+from anabranch.client.refusals import KIND_HEADER, refusal
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind, Unavailable
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from anabranch.cli.answers import (
+from anabranch.client.answers import (
     Change,
     Commit,
     Config,
@@ -23,7 +23,7 @@ from anabranch.cli.answers import (
     Ref,
     Repository,
 )
-from anabranch.cli.transport import Download, Query, Transport, Upload
+from anabranch.client.transport import Download, Query, Transport, Upload
 from anabranch.kernel import limits
 
 T = TypeVar("T")

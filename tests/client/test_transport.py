@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.cli.client import Client
-from anabranch.cli.transport import Server, Transport, Upload, parse_endpoint
+from anabranch.client.rest import Client
+from anabranch.client.transport import Server, Transport, Upload, parse_endpoint
 from anabranch.kernel.errors import (
     AnabranchError,
     Forbidden,

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from anabranch.cli.answers import Problem
+from anabranch.client.answers import Problem
 from anabranch.kernel.errors import (
     AlreadyExists,
     AnabranchError,

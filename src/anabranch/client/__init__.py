@@ -1,0 +1,1 @@
+"""The client of the REST API: the wire, the operations, the answers."""
