@@ -130,32 +130,75 @@ unsafe fn add<T: Copy>(
     states: *const Handle,
     hash: impl Fn(&T) -> anabranch_sketch::Result<u64>,
 ) -> Outcome {
+    // SAFETY: promised by the caller; all states of a chunk stay where they are.
+    unsafe {
+        let states = std::slice::from_raw_parts(states, input.rows);
+        match one_group(states) {
+            Some(state) => add_to_one(input, &mut *state, hash),
+            None => add_to_each(input, states, hash),
+        }
+    }
+}
+
+/// Return the state of all rows, if they have one in common.
+fn one_group(states: &[Handle]) -> Option<*mut Sketch> {
+    let (first, last) = (states.first()?, states.last()?);
+    // Without a branch for each row: vectors of pointers are compared at once.
+    let is_one = first == last
+        && states
+            .iter()
+            .fold(true, |all, state| all & (state == first));
+    is_one.then(|| first.cast::<Sketch>())
+}
+
+/// # Safety
+/// `T` is the physical type of the column.
+#[inline(always)]
+unsafe fn add_to_one<T: Copy>(
+    input: Input,
+    sketch: &mut Sketch,
+    hash: impl Fn(&T) -> anabranch_sketch::Result<u64>,
+) -> Outcome {
     let mut hashes = [0; BLOCK];
     for start in (0..input.rows).step_by(BLOCK) {
         let rows = BLOCK.min(input.rows - start);
-        // SAFETY: promised by the caller; all states of a chunk stay where they are.
+        for (place, slot) in hashes[..rows].iter_mut().enumerate() {
+            // SAFETY: promised by the caller.
+            *slot = match unsafe { input.get::<T>(start + place) } {
+                Some(value) => hash(&value).map_err(|error| error.to_string())?,
+                None => 0,
+            };
+        }
+        sketch.update_all(&hashes[..rows]);
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `T` is the physical type of the column; `states` has an initialised one for each row.
+#[inline(always)]
+unsafe fn add_to_each<T: Copy>(
+    input: Input,
+    states: &[Handle],
+    hash: impl Fn(&T) -> anabranch_sketch::Result<u64>,
+) -> Outcome {
+    let mut hashes = [0; BLOCK];
+    for (block, states) in states.chunks(BLOCK).enumerate() {
+        // SAFETY: promised by the caller.
         unsafe {
-            let state = |place: usize| (*states.add(start + place)).cast::<Sketch>();
-            let first = state(0);
-            let mut is_one_group = true;
-            for (place, slot) in hashes[..rows].iter_mut().enumerate() {
-                is_one_group &= state(place) == first;
-                *slot = match input.get::<T>(start + place) {
+            for (place, state) in states.iter().enumerate() {
+                fetch(state.cast::<Sketch>());
+                hashes[place] = match input.get::<T>(block * BLOCK + place) {
                     Some(value) => hash(&value).map_err(|error| error.to_string())?,
                     None => 0,
                 };
             }
-            if is_one_group {
-                (*first).update_all(&hashes[..rows]);
-                continue;
+            for (state, hash) in states.iter().zip(&hashes) {
+                (*state.cast::<Sketch>()).fetch(*hash);
             }
-            (0..rows).for_each(|place| fetch(state(place)));
-            for (place, hash) in hashes[..rows].iter().enumerate() {
-                (*state(place)).fetch(*hash);
-            }
-            for (place, hash) in hashes[..rows].iter().enumerate() {
+            for (state, hash) in states.iter().zip(&hashes) {
                 if *hash != 0 {
-                    (*state(place)).update(*hash);
+                    (*state.cast::<Sketch>()).update(*hash);
                 }
             }
         }
