@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve check quick notebook seed-hll bench-load environments lock format clean
+.PHONY: help setup serve check quick notebook seed-hll bench-load bench-lake environments lock format clean
 
 help:            ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,9 @@ notebook:        ## the Spark notebook against a fresh server, on both Sparks
 seed-hll: setup  ## the test of HLL loads against a fresh server, nine tables
 	@exec $(BIN)/python -m tests.seed $(ARGS)
 
+bench-lake: setup ## speed of the lake beside lakeFS, one table
+	@exec $(BIN)/python -m bench.lake $(ARGS)
+
 bench-load: setup ## speed of loading and folding beside other engines, one table
 	@exec $(BIN)/python -m bench.load $(ARGS)
 
@@ -51,6 +54,7 @@ format: setup    ## format the sources and mend what ruff can
 	@$(BIN)/ruff check --fix --quiet || true
 	@$(BIN)/ruff format
 	@cargo fmt --manifest-path native/Cargo.toml --all
+	@cargo fmt --manifest-path bench/generator/Cargo.toml
 
 clean:           ## remove everything that was built (not the data)
 	rm -rf .venv .cache native/target .hypothesis src/anabranch/*.so

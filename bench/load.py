@@ -92,7 +92,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"WRONG ANSWER: {wrong}", file=sys.stderr)
             return 1
     settings: dict[str, Any] = vars(options)
-    path = write_results(found, settings)
+    path = write_results("load", [row.as_dict() for row in found], settings)
     print(f"\n{show(found)}\n\n{path.relative_to(ROOT)}")
     return 2 if options.strict and not all(row.is_met for row in found) else 0
 

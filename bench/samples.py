@@ -11,6 +11,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,10 @@ class Row:
     def is_met(self) -> bool:
         """Tell whether it is as good as wanted."""
         return self.value >= self.wanted if self.at_least else self.value <= self.wanted
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what a file of results holds of it."""
+        return {**asdict(self), "value": self.value, "is_met": self.is_met}
 
 
 def best(samples: list[Sample]) -> Sample:
@@ -123,37 +128,46 @@ def show(rows: list[Row]) -> str:
             (
                 row.section,
                 row.case,
-                f"{_short(row.measured)} {row.unit}",
-                "" if row.against is None else f"{_short(row.against)} {row.unit}",
+                f"{short(row.measured)} {row.unit}",
+                "" if row.against is None else f"{short(row.against)} {row.unit}",
                 row.other,
                 "" if row.against is None else f"{row.value:.2f}",
                 "" if row.processor_ratio is None else f"{row.processor_ratio:.2f}",
-                f"{sign} {_short(row.wanted)}",
+                f"{sign} {short(row.wanted)}",
                 "met" if row.is_met else "MISSED",
                 f"{row.load:.1f}",
             )
         )
-    widths = [max(len(line[at]) for line in lines) for at in range(len(heads))]
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[tuple[str, ...]]) -> str:
+    """Return lines of cells as columns."""
+    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
+    """Return a number with about three digits."""
     return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
 
 
-def write_results(rows: list[Row], settings: dict[str, Any]) -> Path:
-    """Write everything to a file of its own in `bench/results`; return it."""
+def write_results(
+    name: str, rows: list[dict[str, Any]], settings: dict[str, Any], **more: Any
+) -> Path:
+    """Write everything to a file of its own in `bench/results`, named after `name`; return it."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"load-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
+    path = RESULTS / f"{name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
     document = {
         "commit": _git("rev-parse", "HEAD"),
         "is_changed": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "settings": settings,
         "machine": machine(),
-        "rows": [{**asdict(row), "value": row.value, "is_met": row.is_met} for row in rows],
+        **more,
+        "rows": rows,
     }
     path.write_text(json.dumps(document, indent=1) + "\n")
     return path

@@ -1,4 +1,4 @@
-"""A real server for benchmarks: SQL by MySQL's protocol, stream loads by HTTP, processor time."""
+"""Real servers for benchmarks: SQL by MySQL's protocol, stream loads, REST, processor time."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pymysql
 
+from anabranch.client.transport import Server as Peer
+from anabranch.client.transport import Transport
 from bench.samples import Sample, WrongAnswer, load_average
 from tests.support.server import RunningServer, start_server
 
@@ -25,9 +28,25 @@ _TIMEOUT_S = 3_600
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server with one database, `bench`."""
+    """A running server; one that `open_server` started has a database, `bench`."""
 
     running: RunningServer
+
+    @property
+    def address(self) -> str:
+        """Return host and port of REST and S3."""
+        return urlsplit(self.running.api_url).netloc
+
+    @contextmanager
+    def rest(self) -> Iterator[Transport]:
+        """Open a connection to the REST API."""
+        host, _, port = self.address.rpartition(":")
+        keys = (self.running.access_key, self.running.secret_key)
+        transport = Transport(Peer("http", host, int(port), *keys, source="the benchmark"))
+        try:
+            yield transport
+        finally:
+            transport.close()
 
     def connect(self) -> Any:
         """Return a connection of PyMySQL."""
@@ -94,6 +113,13 @@ def open_server(folder: Path, *options: str) -> Iterator[Server]:
             cursor.execute("CREATE DATABASE bench")
         connection.close()
         yield server
+
+
+@contextmanager
+def open_lake(folder: Path, *options: str, has_sql: bool = True) -> Iterator[Server]:
+    """Run a server on a folder as `anabranch serve` does by default, with the quickstart keys."""
+    with start_server(folder, *options, has_sql=has_sql, timeout_s=120) as running:
+        yield Server(running)
 
 
 def expect(found: object, wanted: object, what: str) -> None:

@@ -54,6 +54,21 @@ def rust_checks() -> list[tuple[str, list[str]]]:
         deny = ["--all-targets", "--", "--deny", "warnings"]
         checks.append(("Rust lint", ["cargo", "clippy", *release, *deny]))
     checks.append(("Rust tests", ["cargo", "test", *release, *strict]))
+    return checks + generator_checks()
+
+
+def generator_checks() -> list[tuple[str, list[str]]]:
+    """Return the checks of the benchmarks' load generator, a workspace of its own."""
+    manifest = ["--manifest-path", str(ROOT / "bench" / "generator" / "Cargo.toml")]
+    target = ["--target-dir", str(ROOT / ".cache" / "bench-generator")]
+    release = [*manifest, *target, "--release", "--locked", "--quiet"]
+    checks = []
+    if shutil.which("cargo-fmt"):
+        checks.append(("generator format", ["cargo", "fmt", *manifest, "--check"]))
+    if shutil.which("cargo-clippy"):
+        deny = ["--all-targets", "--", "--deny", "warnings"]
+        checks.append(("generator lint", ["cargo", "clippy", *release, *deny]))
+    checks.append(("generator tests", ["cargo", "test", *release]))
     return checks
 
 

@@ -37,6 +37,7 @@ QUICKSTART_RAW_SECRET = "minioadmin"  # noqa: S105  # published: settings refuse
 QUICKSTART_REPOSITORY = RepositoryId("example3")
 QUICKSTART_NAMESPACE = Namespace("s3://example3")
 _ABSENT = b"access/none"
+_IDS_AHEAD = 256
 
 
 class SystemClock:
@@ -48,11 +49,23 @@ class SystemClock:
 
 
 class SystemIds:
-    """Random ids of the operating system."""
+    """Random ids of the operating system, asked for many at a time.
+
+    Each call of the system lets go of the interpreter, which a busy writer thread then has.
+    """
+
+    def __init__(self) -> None:
+        self._ready: list[str] = []
 
     def hex32(self) -> str:
-        """Return 128 random bits as 32 lower-case hex digits."""
-        return os.urandom(16).hex()
+        """Return 128 random bits as 32 lower-case hex digits; safe to call from many threads."""
+        try:
+            return self._ready.pop()
+        except IndexError:
+            digits = os.urandom(16 * _IDS_AHEAD).hex()
+            found = [digits[at : at + 32] for at in range(0, len(digits), 32)]
+            self._ready.extend(found[1:])
+            return found[0]
 
 
 @dataclass(frozen=True, slots=True)

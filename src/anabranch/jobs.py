@@ -44,6 +44,7 @@ def lake_jobs(stores: Stores) -> list[Job]:
         Job("retired_repositories", lambda _: lake.repositories.sweep_retired()),
         Job("issued_addresses", _walking(lake.addresses.sweep_issued)),
         Job("imports", _walking(lake.imports.sweep_imports)),
+        Job("refs_tasks", _walking(lake.refs_tasks.sweep)),
         Job("folds", _walking(FoldIndex(lake).sweep_unread)),
         Job("segments", stores.blocks.leftovers([lake.uploads.extents_after]).portion),
     ]

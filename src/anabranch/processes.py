@@ -27,6 +27,13 @@ from anabranch.settings import (
 )
 
 _PR_SET_PDEATHSIG = 1
+UNUSED = {
+    "anabranch.worker": ("numpy", "rich"),
+    "anabranch.jobs": ("numpy", "rich"),
+}
+"""What other libraries import when it is there, and a child never uses: some 9 MB in each."""
+# glibc's heap: each further one of a thread keeps what a merge of a million objects left in it.
+_ALLOCATION = {"MALLOC_ARENA_MAX": "2"}
 _READY = b"ready\n"
 _ORPHANED = 3
 
@@ -52,7 +59,9 @@ class Child:
     def __init__(
         self, module: str, plan: Plan, *, lock: int | None = None, metrics: Path | None = None
     ) -> None:
-        added = {} if metrics is None else {"PROMETHEUS_MULTIPROC_DIR": str(metrics)}
+        added = dict(_ALLOCATION) if module == "anabranch.worker" else {}
+        if metrics is not None:
+            added["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
         self.plan = plan
         self._process = subprocess.Popen(
             # By way of this module: the rest of a child takes its time to import.
@@ -147,12 +156,17 @@ def _watch_lifeline() -> None:
 
 
 def start(module: str, parent: int) -> None:
-    """Run a child's module, which the kernel kills with its parent from before the first import."""
+    """Run a child's module, which the kernel kills with its parent from before the first import.
+
+    What is in UNUSED for it can't be imported by it.
+    """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(_ORPHANED)
     # Ctrl-C reaches the whole group; the supervisor alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in UNUSED.get(module, ()):
+        sys.modules[name] = None  # type: ignore[assignment]  # how Python says: not to be found
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 

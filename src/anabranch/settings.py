@@ -21,6 +21,7 @@ from anabranch.kernel.ids import parse_repository_id
 
 PREFIX = "ANABRANCH_"
 CLIENT_FILE = "~/.anabranch.toml"
+_PAGER = "less"
 HTTP_SERVERS = ("auto", "granian", "uvicorn")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "console", "json")
@@ -116,6 +117,9 @@ class ClientSettings:
     access_key: Annotated[str, "Access key id."] = ""
     secret_key: Annotated[str, "Secret of the access key."] = ""
     ca_cert: Annotated[Path | None, "PEM file with the certificates to trust for https."] = None
+    pager: Annotated[
+        str, "Program that lists go through on a terminal; else PAGER's, else less; cat for none."
+    ] = ""
 
 
 def is_loopback(host: str) -> bool:
@@ -222,6 +226,13 @@ def load_client(
             values[name] = _convert(types[name], value, source)
             sources[name] = source
     return ClientSettings(**values), sources
+
+
+def find_pager(settings: ClientSettings) -> tuple[str, dict[str, str]]:
+    """Return the command line that lists on a terminal go through, and its environment."""
+    command = settings.pager or os.environ.get("PAGER") or _PAGER
+    # One screen is left as it is, colours pass, and what was read stays when the reader leaves.
+    return command, {"LESS": "FRX", "LESSCHARSET": "utf-8"} | os.environ
 
 
 def _read_file(path: Path, known: frozenset[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -12,7 +13,6 @@ from anabranch.bootstrap import App, build
 from anabranch.edge import blocking
 from anabranch.edge.granian_server import GranianServer
 from anabranch.edge.listening import Application, HttpServer, Port
-from anabranch.edge.uvicorn_server import UvicornServer
 from anabranch.kernel.errors import AnabranchError
 from anabranch.processes import Plan, begin, say_ready
 from anabranch.settings import Settings
@@ -83,7 +83,13 @@ def _http_server(settings: Settings, ports: list[Port]) -> HttpServer:
     if kind == "auto":
         # granian bounds no TLS handshake in time (docs/design/001-http-server.md).
         kind = "uvicorn" if settings.has_tls else "granian"
-    return UvicornServer(ports) if kind == "uvicorn" else GranianServer(ports)
+    if kind == "granian":
+        return GranianServer(ports)
+    # Imported where it is used alone: most workers never do.
+    server: HttpServer = importlib.import_module("anabranch.edge.uvicorn_server").UvicornServer(
+        ports
+    )
+    return server
 
 
 if __name__ == "__main__":

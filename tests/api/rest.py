@@ -105,6 +105,7 @@ class Rest:
     def close(self) -> None:
         """Stop all threads."""
         self.lake.imports.close()
+        self.lake.refs_tasks.close()
         self.writer.close()
         self._runner.close()
 

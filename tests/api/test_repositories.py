@@ -53,7 +53,6 @@ def test_create_repository_refuses_a_namespace_in_use(rest: Rest) -> None:
 
 def test_create_repository_says_what_it_does_not_offer(rest: Rest) -> None:
     body = {"name": "second", "storage_namespace": "s3://second"}
-    assert rest.post("/repositories", body, bare="True").status == 501
     assert rest.post("/repositories", {**body, "sample_data": True}).status == 501
     assert rest.get("/repositories/second").status == 404
 

@@ -12,14 +12,16 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from anabranch.cli.app import app
-from anabranch.cli.session import find_server
+from anabranch.client.finding import find_server
 from anabranch.client.rest import Client
-from anabranch.client.transport import Transport
+from anabranch.client.transport import Server, Transport
 from tests.support.server import RunningServer
 
 _ID = re.compile(r"\b[0-9a-f]{64}\b|\b[0-9a-f]{32}\b|\b[0-9a-f]{12}\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
+
+SCRIPT = Path(sys.executable).with_name("anabranch")
 
 # Built once: typer takes longer to build it than most commands to run.
 COMMAND = get_command(app)
@@ -49,6 +51,7 @@ class Commands:
 
     server: RunningServer
     home: Path
+    importable: Path = Path("/nowhere")
     environment: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -89,14 +92,18 @@ class Commands:
         """Write an object."""
         self("fs", "cp", "-", f"lake://{place}", input=data)
 
-    def client(self) -> Client:
-        """Return a client of its own connection."""
+    def server_place(self) -> Server:
+        """Return where the server answers, and as whom it is asked."""
         options = {
             "endpoint": self.server.api_url,
             "access_key": self.server.access_key,
             "secret_key": self.server.secret_key,
         }
-        return Client(Transport(find_server(options)))
+        return find_server(options)
+
+    def client(self) -> Client:
+        """Return a client of its own connection."""
+        return Client(Transport(self.server_place()))
 
 
 def masked(text: str) -> str:

@@ -12,7 +12,12 @@ from tests.support.server import start_server
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     """Commands against one quickstart server: tests keep to repositories and paths of their own."""
     folder = tmp_path_factory.mktemp("cli")
-    with start_server(folder / "data", "--workers", "1") as server:
+    importable = folder / "importable"
+    (importable / "sub").mkdir(parents=True)
+    for number in range(3):
+        (importable / "sub" / f"{number}.csv").write_text(str(number))
+    allowed = ("--import-from", f"local://{importable}/")
+    with start_server(folder / "data", "--workers", "1", *allowed) as server:
         home = folder / "home"
         home.mkdir()
-        yield Commands(server, home)
+        yield Commands(server, home, importable)

@@ -1,58 +1,14 @@
 """The console script as a process: terminals, pipes, exit codes."""
 
+import json
 import os
-import pty
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import Commands
-
-SCRIPT = Path(sys.executable).with_name("anabranch")
-
-
-def environment(commands: Commands, **more: str) -> dict[str, str]:
-    """Return the environment of a user whose server is known."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    told = {name: value for name, value in commands.environment.items() if value is not None}
-    return kept | told | {"TERM": "xterm-256color"} | more
-
-
-def on_terminal(commands: Commands, *args: str, typed: bytes = b"", **more: str) -> tuple[str, int]:
-    """Run a command on a terminal of its own; return what it shows and its exit code."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [SCRIPT, *args],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment(commands, **more),
-    )
-    os.close(theirs)
-    os.write(ours, typed)
-    shown = b""
-    try:
-        while data := os.read(ours, 65_536):
-            shown += data
-    except OSError:
-        pass  # how a terminal says that nobody holds its other side any more
-    finally:
-        os.close(ours)
-    return shown.decode().replace("\r\n", "\n"), process.wait(timeout=30)
-
-
-def piped(commands: Commands, *args: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    """Run a command with pipes on all sides."""
-    return subprocess.run(
-        [SCRIPT, *args],
-        input=input,
-        capture_output=True,
-        env=environment(commands),
-        timeout=60,
-        check=False,
-    )
+from tests.cli.commands import SCRIPT, Commands
+from tests.cli.terminals import environment, on_terminal, piped
 
 
 def test_colours_are_for_terminals(commands: Commands) -> None:
@@ -109,3 +65,32 @@ def test_exit_codes_of_the_process(commands: Commands, args: tuple[str, ...], co
     ended = piped(commands, *args)
     assert ended.returncode == code
     assert bool(ended.stderr) == bool(code)
+
+
+def test_a_wrong_command_line_is_json_too(commands: Commands) -> None:
+    for args in (("repo", "list", "--nothing"), ("log",), ("nothing",), ("log", "x/y", "-n", "0")):
+        said = commands(*args, "--json", code=2)
+        assert json.loads(said.stderr)["kind"] == "value"
+        assert said.stdout == ""
+    assert "Usage" in commands("log", code=2).stderr
+    assert commands("log", "--help", "--json").stdout
+
+
+@pytest.mark.slow
+def test_a_transfer_shows_bars_on_a_terminal(commands: Commands, tmp_path: Path) -> None:
+    file = tmp_path / "large.bin"
+    with file.open("wb") as opened:
+        opened.truncate(40 * 1024**2)
+    shown, code = on_terminal(commands, "fs", "upload", str(file), "example3/main/bars/")
+    assert code == 0
+    assert "Uploading 1 file" in shown
+    assert "40.0 MiB" in shown
+    assert "/s" in shown
+    assert shown.rstrip().endswith(
+        "Uploaded 1 file (40.0 MiB) to lake://example3/main/bars/large.bin"
+    )
+    target = f"{tmp_path}/copy.bin"
+    shown, code = on_terminal(
+        commands, "fs", "download", "example3/main/bars/large.bin", target, NO_COLOR="1"
+    )
+    assert (code, "\x1b[3" in shown) == (0, False)

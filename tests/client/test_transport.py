@@ -1,6 +1,7 @@
 """What becomes of answers that no good server gives: cut short, foreign, refused early, none."""
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from anabranch.client.rest import Client
 from anabranch.client.transport import Server, Transport, Upload, parse_endpoint
+from anabranch.kernel import limits
 from anabranch.kernel.errors import (
     AnabranchError,
     Forbidden,
@@ -73,8 +75,30 @@ def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
         assert client.repository("r").id == "r"
 
 
+def test_a_write_is_no_reason_to_lose_a_closed_connection() -> None:
+    with speaking([answer(REPOSITORY)], [answer(b"", b"204 No Content")]) as client:
+        client.repository("r")
+        kept = client._transport._connection
+        assert kept is not None
+        select.select([kept.sock], [], [], 10)  # until its end has arrived
+        client.delete_branch("r", "b")
+
+
+def test_a_connection_that_was_silent_for_long_is_opened_again() -> None:
+    with speaking([answer(REPOSITORY), answer(REPOSITORY), b""], [answer(REPOSITORY)]) as client:
+        transport = client._transport
+        for silent_s in (0, limits.COMMAND_KEEP_S - 5):
+            transport._used_s -= silent_s
+            before = transport._connection
+            client.repository("r")
+        assert transport._connection is before
+        transport._used_s -= limits.COMMAND_KEEP_S
+        client.repository("r")
+        assert transport._connection is not before
+
+
 def test_a_write_is_not_sent_twice() -> None:
-    with speaking([answer(REPOSITORY)]) as client:
+    with speaking([answer(REPOSITORY), b""]) as client:
         client.repository("r")
         with pytest.raises(Unavailable):
             client.delete_branch("r", "b")

@@ -42,7 +42,9 @@ def run(lake: RunningServer, program: str, *more: str) -> "subprocess.CompletedP
     return result
 
 
-@pytest.mark.parametrize("program", ["client_1_44.py", "sdk.py", "high_level.py", "spec.py"])
+@pytest.mark.parametrize(
+    "program", ["client_1_44.py", "sdk.py", "high_level.py", "spec.py", "refs.py"]
+)
 def test_tour_of_a_published_client(lake: RunningServer, folder: Path, program: str) -> None:
     assert run(lake, program, f"local://{folder}/").stdout.endswith("done\n")
 

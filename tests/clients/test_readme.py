@@ -1,6 +1,5 @@
 """The sessions of the README do what they show, line by line, on a real server."""
 
-import re
 import shlex
 import shutil
 import subprocess
@@ -10,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import read_blocks
 from tests.support.server import RunningServer, start_server
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = Path(__file__).parents[2] / "README.md"
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 def blocks(language: str, word: str) -> list[str]:
     """Return the README's blocks of a language that hold a word."""
-    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    return [block for block in found if word in block]
+    return [block.code for block in read_blocks(README, language) if word in block.code]
 
 
 def run_python(server: RunningServer, text: str) -> str:

@@ -60,6 +60,14 @@ async def all_of(stream: AsyncIterator[bytes]) -> list[bytes]:
     return [data async for data in stream]
 
 
+def test_the_values_of_a_repeated_header_are_joined_or_the_first_is_taken() -> None:
+    sent = request(Wire(), (b"a", b"1"), (b"b", b"2"), (b"a", b"3"))
+    assert sent.joined_headers == {b"a": b"1,3", b"b": b"2"}
+    assert sent.header("A") == "1"
+    once = request(Wire(), (b"a", b"1"), (b"b", b"2"))
+    assert once.joined_headers == {b"a": b"1", b"b": b"2"}
+
+
 def test_path_query_and_headers_are_as_sent() -> None:
     found = request(Wire(), (b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", "é".encode()))
     assert (found.raw_path, found.path, found.server_port) == (b"/a%2Fb", "/a/b", 8000)

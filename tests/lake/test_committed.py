@@ -81,7 +81,7 @@ def test_the_empty_metarange_needs_no_file() -> None:
     assert committed.get(NAMESPACE, empty, "a") is None
     assert committed.first_at_or_after(NAMESPACE, empty, "a") is None
     assert content(committed, empty) == {}
-    assert committed.page(NAMESPACE, empty, amount=5).num_rows == 0
+    assert len(committed.page(NAMESPACE, empty, amount=5)) == 0
     assert committed.stats(NAMESPACE, empty).count == 0
     assert committed.ranges(NAMESPACE, empty, amount=5) == []
     assert list(committed.diff(NAMESPACE, empty, empty)) == []

@@ -15,7 +15,8 @@ def files_of(root: Path, own: Path) -> LocalFiles:
 
 def walked(files: LocalFiles, place: Path) -> list[str]:
     """Return the paths of all files below a directory."""
-    return [found.path for found in files.walk(f"local://{place}/")]
+    runs = files.walk(f"local://{place}/")
+    return [run.directory + name for run in runs for name in run.names]
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind
-from anabranch.s3 import sigv4
 from anabranch.s3.chunked import ChunkedDecoder, ChunkSigning
 from anabranch.s3.errors import Refused
 from tests.support.chunks import chunked
+from tests.support.reference_sigv4 import signing_key
 
 SCOPE = b"20130524/us-east-1/s3/aws4_request"
 SIGNING = ChunkSigning(
-    sigv4.signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", SCOPE),
+    signing_key("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", SCOPE),
     b"20130524T000000Z",
     SCOPE,
     b"4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9",

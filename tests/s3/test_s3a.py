@@ -11,9 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
-from anabranch.s3 import sigv4
 from anabranch.s3.chunked import ChunkSigning
 from tests.support.chunks import chunked
+from tests.support.reference_sigv4 import signing_key
 from tests.support.s3 import SECRET, Answer, S3Kit, Sent, sign
 
 TARGET = "main/demo/users"
@@ -84,7 +84,7 @@ class S3a:
         date = sent.headers["x-amz-date"].encode()
         scope = date[:8] + b"/" + region + b"/s3/aws4_request"
         seed = sent.headers["authorization"].rpartition("=")[2].encode()
-        signing = ChunkSigning(sigv4.signing_key(SECRET, scope), date, scope, seed)
+        signing = ChunkSigning(signing_key(SECRET, scope), date, scope, seed)
         sent.body = chunked([data[at : at + CHUNK] for at in range(0, len(data), CHUNK)], signing)
         sent.headers["expect"] = "100-continue"
         answer = self.kit.send(sent)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import pytest
 
 from anabranch.kernel import limits
-from anabranch.s3 import checksums, sigv4
+from anabranch.s3 import checksums
 from anabranch.s3.chunked import ChunkSigning
 from tests.support.chunks import chunked
+from tests.support.reference_sigv4 import signing_key
 from tests.support.s3 import SECRET, Answer, S3Kit, Sent, sign
 
 SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
@@ -48,7 +49,7 @@ def streaming(
         date = sent.headers["x-amz-date"].encode()
         scope = date[:8] + b"/us-east-1/s3/aws4_request"
         seed = sent.headers["authorization"].rpartition("=")[2].encode()
-        signing = ChunkSigning(sigv4.signing_key(SECRET, scope), date, scope, seed)
+        signing = ChunkSigning(signing_key(SECRET, scope), date, scope, seed)
     sent.body = chunked(chunks, signing, trailers)
     return sent
 

@@ -38,6 +38,13 @@ def test_what_xml_can_not_hold_is_a_numeric_reference() -> None:
     assert xml.escape("<&>\"'") == "&lt;&amp;&gt;&quot;&#39;"
 
 
+# Issue 5
+def test_an_error_is_readable_to_those_who_see_its_xml() -> None:
+    assert xml.sentence("Message", "no branch 'a\"b' in <c>") == (
+        "<Message>no branch 'a\"b' in &lt;c&gt;</Message>"
+    )
+
+
 @pytest.mark.parametrize(
     "data",
     [

@@ -2,13 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from anabranch.bootstrap import SystemIds
 from anabranch.directory import Directory
 from anabranch.kernel.errors import Unavailable
-from anabranch.processes import Child, Plan, is_ready, run
+from anabranch.processes import UNUSED, Child, Plan, is_ready, run
 from anabranch.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -61,3 +64,18 @@ def test_a_one_off_process_hands_over_what_it_says(plan: Plan) -> None:
 def test_a_one_off_process_that_dies_silently_is_told(plan: Plan) -> None:
     with pytest.raises(Unavailable):
         list(run("anabranch.no_such_module", plan))
+
+
+@pytest.mark.parametrize("module", UNUSED)
+def test_what_a_child_never_uses_is_not_asked_for(module: str) -> None:
+    hide = "".join(f"sys.modules[{name!r}] = None; " for name in UNUSED[module])
+    subprocess.run(  # our own interpreter
+        [sys.executable, "-c", f"import sys; {hide}import {module}"], check=True, timeout=60
+    )
+
+
+def test_random_ids_never_repeat() -> None:
+    ids = SystemIds()
+    found = {ids.hex32() for _ in range(1_000)}
+    assert len(found) == 1_000
+    assert all(len(one) == 32 and int(one, 16) >= 0 for one in found)

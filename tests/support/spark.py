@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from tests.support.certificates import STORE_PASSWORD, write_trust_store
+
 
 @dataclass(frozen=True, slots=True)
 class S3aEndpoint:
@@ -22,10 +24,12 @@ def write_configuration(
     *,
     scratch: Path,
     s3a: Mapping[str, str] | None = None,
+    trusted: Path | None = None,
 ) -> dict[str, str]:
     """Write `core-site.xml` and `spark-defaults.conf`; return the variables that point to them.
 
-    `s3a` adds Hadoop properties by their full names. Everything Spark writes of its own lies under
+    `s3a` adds Hadoop properties by their full names; `trusted` are the authorities, as PEM, that
+    servers with TLS are believed by. Everything Spark writes of its own lies under
     `scratch`, which is made. The driver listens on loopback only and in UTC.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,12 +51,17 @@ def write_configuration(
     (folder / "core-site.xml").write_text(
         f'<?xml version="1.0"?>\n<configuration>\n{properties}</configuration>\n'
     )
+    options = f"-Duser.timezone=UTC -Djava.io.tmpdir={scratch}"
+    if trusted is not None:
+        write_trust_store(trusted, scratch / "trusted.jks")
+        options += f" -Djavax.net.ssl.trustStore={scratch / 'trusted.jks'}"
+        options += f" -Djavax.net.ssl.trustStorePassword={STORE_PASSWORD}"
     spark = {
         "spark.jars": ",".join(map(str, jars)),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Djava.io.tmpdir={scratch}",
+        "spark.driver.extraJavaOptions": options,
         "spark.local.dir": str(scratch),
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),

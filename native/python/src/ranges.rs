@@ -3,11 +3,12 @@
 use anabranch_ranges::cuts::{Cutter as PlainCutter, Rule};
 use anabranch_ranges::entries::{Entries as Rows, require_plain};
 use anabranch_ranges::merge::{Sides, Strategy};
-use anabranch_ranges::{Invalid, arrow, diff, ids, merge, staging};
+use anabranch_ranges::range_file::{self, Unreadable};
+use anabranch_ranges::{Invalid, arrow, diff, files, ids, merge, pages, staging};
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi, to_ffi};
 use arrow_data::ArrayData;
 use arrow_schema::ffi::FFI_ArrowSchema;
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyNotImplementedError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyList, PyString, PyTuple};
 
@@ -138,6 +139,15 @@ impl Entries {
             PyBytes::new(py, rows.identity(row)),
         )
             .into_pyobject(py)
+    }
+
+    #[getter]
+    fn paths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let rows = 0..self.0.len();
+        let paths: Vec<_> = rows
+            .map(|row| text(py, self.0.path.get(row)))
+            .collect::<PyResult<_>>()?;
+        PyList::new(py, paths)
     }
 
     fn find(&self, path: &str) -> Option<usize> {
@@ -284,6 +294,48 @@ fn node_id<'py>(
     Ok(PyBytes::new(py, &found))
 }
 
+fn unreadable(error: Unreadable) -> PyErr {
+    match error {
+        Unreadable::OtherFormat => PyNotImplementedError::new_err("it has an unknown format"),
+        Unreadable::Damaged(text) => PyValueError::new_err(text),
+    }
+}
+
+#[pyfunction]
+fn encode_range<'py>(py: Python<'py>, rows: &Entries) -> PyResult<Bound<'py, PyBytes>> {
+    let data = py
+        .detach(|| range_file::encode_range(&rows.0))
+        .map_err(refused)?;
+    Ok(PyBytes::new(py, &data))
+}
+
+#[pyfunction]
+fn decode_range(py: Python<'_>, data: &[u8], id: &[u8]) -> PyResult<Entries> {
+    py.detach(|| range_file::decode_range(data, id))
+        .map(Entries)
+        .map_err(unreadable)
+}
+
+#[pyfunction]
+fn encode_node<'py>(
+    py: Python<'py>,
+    level: u8,
+    children: &Bound<'_, PyAny>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let children = import(children)?;
+    let data = py
+        .detach(|| range_file::encode_node(level, &children))
+        .map_err(refused)?;
+    Ok(PyBytes::new(py, &data))
+}
+
+#[pyfunction]
+fn decode_node(py: Python<'_>, level: u8, data: &[u8]) -> PyResult<Columns> {
+    py.detach(|| range_file::decode_node(level, data))
+        .map(Columns)
+        .map_err(unreadable)
+}
+
 #[pyfunction]
 fn staging_rows(
     py: Python<'_>,
@@ -337,6 +389,58 @@ fn diff_many(
         .map_err(refused)
 }
 
+type Pair = (Entries, Entries);
+
+#[pyfunction]
+fn differing_many(
+    py: Python<'_>,
+    pairs: Vec<(PyRef<'_, Entries>, PyRef<'_, Entries>)>,
+) -> PyResult<Vec<Pair>> {
+    let pairs: Vec<(Rows, Rows)> = pairs
+        .iter()
+        .map(|(left, right)| (left.0.clone(), right.0.clone()))
+        .collect();
+    let found = py
+        .detach(|| diff::differing_many(&pairs))
+        .map_err(refused)?;
+    Ok(found
+        .into_iter()
+        .map(|(left, right)| (Entries(left), Entries(right)))
+        .collect())
+}
+
+#[pyfunction]
+fn stats_json<'py>(
+    py: Python<'py>,
+    rows: &Entries,
+    namespace: &str,
+    with_metadata: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let found = pages::stats_json(&rows.0, namespace.as_bytes(), with_metadata).map_err(refused)?;
+    Ok(PyBytes::new(py, &found))
+}
+
+#[pyfunction]
+fn file_rows(
+    py: Python<'_>,
+    prefix: &str,
+    base: &str,
+    content_type: &str,
+    names: &Bound<'_, PyList>,
+    sizes: Vec<i64>,
+    mtimes: Vec<i64>,
+) -> PyResult<Entries> {
+    let names: Vec<Bound<'_, PyString>> = names.extract()?;
+    let names: Vec<_> = names
+        .iter()
+        .map(|name| name.to_cow())
+        .collect::<PyResult<_>>()?;
+    let names: Vec<&str> = names.iter().map(|name| name.as_ref()).collect();
+    py.detach(|| files::file_rows(prefix, base, content_type, &names, sizes, mtimes))
+        .map(Entries)
+        .map_err(refused)
+}
+
 type Triple<'py> = (
     PyRef<'py, Entries>,
     PyRef<'py, Entries>,
@@ -376,9 +480,16 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(blake3, module)?)?;
     module.add_function(wrap_pyfunction!(range_id, module)?)?;
     module.add_function(wrap_pyfunction!(node_id, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_range, module)?)?;
+    module.add_function(wrap_pyfunction!(decode_range, module)?)?;
+    module.add_function(wrap_pyfunction!(encode_node, module)?)?;
+    module.add_function(wrap_pyfunction!(decode_node, module)?)?;
     module.add_function(wrap_pyfunction!(staging_rows, module)?)?;
     module.add_function(wrap_pyfunction!(merge_many, module)?)?;
     module.add_function(wrap_pyfunction!(diff_many, module)?)?;
+    module.add_function(wrap_pyfunction!(differing_many, module)?)?;
+    module.add_function(wrap_pyfunction!(stats_json, module)?)?;
+    module.add_function(wrap_pyfunction!(file_rows, module)?)?;
     module.add_function(wrap_pyfunction!(three_way_many, module)?)?;
     Ok(())
 }

@@ -73,6 +73,12 @@ pub fn to_fixed(data: &ArrayData, width: usize) -> Buffer {
     data.buffers()[0].slice_with_length(data.offset() * width, data.len() * width)
 }
 
+/// Bits as a byte each, 0 or 1.
+pub fn to_flags(data: &ArrayData) -> Vec<u8> {
+    let bits = BooleanBuffer::new(data.buffers()[0].clone(), data.offset(), data.len());
+    bits.iter().map(u8::from).collect()
+}
+
 /// Reads entries from a record batch: the nine columns in order, then perhaps `is_tombstone`.
 pub fn to_entries(data: &ArrayData) -> Result<Entries> {
     let columns = columns(data)?;
@@ -86,10 +92,7 @@ pub fn to_entries(data: &ArrayData) -> Result<Entries> {
         _ if !matches => return Err(Invalid::new("columns are not those of entries")),
         Some([]) => None,
         Some([(name, child)]) if name == TOMBSTONE && child.data_type() == &DataType::Boolean => {
-            let bits = BooleanBuffer::new(child.buffers()[0].clone(), child.offset(), child.len());
-            Some(Buffer::from_vec(
-                bits.iter().map(u8::from).collect::<Vec<u8>>(),
-            ))
+            Some(Buffer::from_vec(to_flags(child)))
         }
         _ => return Err(Invalid::new("columns are not those of entries")),
     };
@@ -127,12 +130,22 @@ pub fn byte_array(bytes: Vec<i8>) -> ArrayData {
     array(DataType::Int8, bytes.len(), vec![Buffer::from_vec(bytes)])
 }
 
-pub fn identity_array(identities: &Buffer) -> ArrayData {
+pub fn fixed_array(bytes: &Buffer, width: usize) -> ArrayData {
     array(
-        DataType::FixedSizeBinary(IDENTITY_BYTES as i32),
-        identities.len() / IDENTITY_BYTES,
-        vec![identities.clone()],
+        DataType::FixedSizeBinary(width as i32),
+        bytes.len() / width,
+        vec![bytes.clone()],
     )
+}
+
+pub fn identity_array(identities: &Buffer) -> ArrayData {
+    fixed_array(identities, IDENTITY_BYTES)
+}
+
+/// Flags of one byte each as bits.
+pub fn flag_array(flags: &[u8]) -> ArrayData {
+    let bits = BooleanBuffer::collect_bool(flags.len(), |row| flags[row] != 0);
+    array(DataType::Boolean, bits.len(), vec![bits.into_inner()])
 }
 
 /// A struct array of named columns of `len` rows each: a record batch.
@@ -164,12 +177,7 @@ pub fn entry_columns(entries: &Entries) -> Vec<(&'static str, ArrayData)> {
         ("checksum2", text_array(&entries.checksum2)),
     ];
     if let Some(flags) = &entries.tombstone {
-        let bytes = flags.as_slice();
-        let bits = BooleanBuffer::collect_bool(bytes.len(), |row| bytes[row] != 0);
-        columns.push((
-            TOMBSTONE,
-            array(DataType::Boolean, bits.len(), vec![bits.into_inner()]),
-        ));
+        columns.push((TOMBSTONE, flag_array(flags.as_slice())));
     }
     columns
 }

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::arrow;
-use crate::entries::{Entries, is_same};
+use crate::entries::{Entries, is_equal, is_same};
+use crate::ids::IDENTITY_BYTES;
 use crate::merge::next_rows;
 use crate::text::{Run, push_run};
 
@@ -107,4 +108,66 @@ pub fn diff(pairs: &[(Entries, Entries)]) -> Result<ArrayData> {
     ];
     columns.extend(arrow::entry_columns(&rows));
     Ok(arrow::batch(rows.len(), columns))
+}
+
+const BLOCK_ROWS: usize = 256;
+
+/// Whether `count` rows of each side are equal in every column.
+fn are_equal(left: &Entries, at: usize, right: &Entries, other: usize, count: usize) -> bool {
+    let bytes = |entries: &Entries, row: usize| {
+        let all = row * IDENTITY_BYTES..(row + count) * IDENTITY_BYTES;
+        entries.identity.slice_with_length(all.start, all.len())
+    };
+    bytes(left, at) == bytes(right, other)
+        && left.mtime[at..at + count] == right.mtime[other..other + count]
+        && left.size_bytes[at..at + count] == right.size_bytes[other..other + count]
+        && left
+            .texts()
+            .iter()
+            .zip(right.texts())
+            .all(|(ours, theirs)| ours.is_run_equal(at, theirs, other, count))
+}
+
+/// The rows of two sides without those that both hold, equal in every column.
+fn differing(left: &Entries, right: &Entries) -> Result<(Entries, Entries)> {
+    let (mut of_left, mut of_right) = (Vec::new(), Vec::new());
+    let (mut l, mut r) = (0, 0);
+    let mut block = BLOCK_ROWS;
+    while l < left.len() || r < right.len() {
+        // Sides that differ little are equal over long runs, which compare as memory.
+        while block > 1 && l + block <= left.len() && r + block <= right.len() {
+            if are_equal(left, l, right, r, block) {
+                l += block;
+                r += block;
+            } else {
+                block /= 2;
+            }
+        }
+        block = if block > 1 { block / 2 } else { BLOCK_ROWS };
+        if l >= left.len() && r >= right.len() {
+            break;
+        }
+        let (before, after) = next_rows(left, l, right, r);
+        l += usize::from(before.is_some());
+        r += usize::from(after.is_some());
+        if let (Some(at), Some(other)) = (before, after)
+            && is_equal(left, at, right, other)
+        {
+            continue;
+        }
+        before.inspect(|row| push_run(&mut of_left, 0, *row, 1));
+        after.inspect(|row| push_run(&mut of_right, 0, *row, 1));
+    }
+    Ok((
+        Entries::gather(&[left], &of_left, None)?,
+        Entries::gather(&[right], &of_right, None)?,
+    ))
+}
+
+/// What differs between the sides of each pair, whole rows compared.
+pub fn differing_many(pairs: &[(Entries, Entries)]) -> Result<Vec<(Entries, Entries)>> {
+    pairs
+        .par_iter()
+        .map(|(left, right)| differing(left, right))
+        .collect()
 }

@@ -9,8 +9,12 @@ pub mod arrow;
 pub mod cuts;
 pub mod diff;
 pub mod entries;
+pub mod files;
 pub mod ids;
 pub mod merge;
+pub mod pages;
+pub mod parquet;
+pub mod range_file;
 pub mod staging;
 pub mod text;
 

@@ -85,6 +85,18 @@ impl Text {
         &self.data.as_slice()[first..last]
     }
 
+    /// Whether `len` rows are those of another column, from `start` and `other` on.
+    pub fn is_run_equal(&self, start: usize, texts: &Text, other: usize, len: usize) -> bool {
+        let ours = &self.offsets[start..=start + len];
+        let theirs = &texts.offsets[other..=other + len];
+        let (first, second) = (ours[0], theirs[0]);
+        // Without an early end, so that it runs over many at a time.
+        let is_same = |same, (one, two): (&i32, &i32)| same & (one - first == two - second);
+        ours.iter().zip(theirs).fold(true, is_same)
+            && self.data.as_slice()[first as usize..ours[len] as usize]
+                == texts.data.as_slice()[second as usize..theirs[len] as usize]
+    }
+
     pub fn slice(&self, start: usize, len: usize) -> Self {
         Text {
             offsets: self.offsets.slice(start, len + 1),

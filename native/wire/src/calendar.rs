@@ -59,6 +59,26 @@ pub fn date_of_days(days: i64) -> (i64, u64, u64) {
     (year, month as u64, day as u64)
 }
 
+/// Return the count of days since 1970-01-01; None for a date that no calendar has.
+pub fn days_of_date(year: i64, month: i64, day: i64) -> Option<i64> {
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days_of_month = match month {
+        2 if is_leap => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=days_of_month).contains(&day) {
+        return None;
+    }
+    let shifted = year - i64::from(month <= 2);
+    let year_of_era = shifted.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = 365 * year_of_era + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    Some(shifted.div_euclid(400) * 146_097 + day_of_era - 719_468)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +89,17 @@ mod tests {
         assert_eq!(date_of_days(-719_528), (0, 1, 1));
         assert_eq!(date_of_days(2_932_896), (9999, 12, 31));
         assert_eq!(date_of_days(11_016), (2000, 2, 29));
+    }
+
+    #[test]
+    fn days_are_dates_and_back() {
+        for days in (-719_528..2_932_896).step_by(97) {
+            let (year, month, day) = date_of_days(days);
+            assert_eq!(days_of_date(year, month as i64, day as i64), Some(days));
+        }
+        for (year, month, day) in [(2023, 2, 29), (2024, 13, 1), (2024, 4, 31), (2024, 1, 0)] {
+            assert_eq!(days_of_date(year, month, day), None);
+        }
     }
 
     #[test]

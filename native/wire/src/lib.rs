@@ -1,6 +1,8 @@
-//! What wire protocols compute over bodies and rows.
+//! What wire protocols compute over requests, bodies and rows.
 
 pub mod calendar;
 pub mod crc;
 pub mod floats;
+pub mod listing;
 pub mod rows;
+pub mod sigv4;

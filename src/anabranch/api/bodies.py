@@ -208,9 +208,42 @@ class StagingLocation(Output, frozen=True):
 
 
 class StorageURI(Output, frozen=True):
-    """Where a file of committed metadata lies."""
+    """Where a file, or a folder of files, of the server's own lies."""
 
     location: str
+
+
+class RefsDump(Output, frozen=True):
+    """The lists of a dump of refs."""
+
+    commits_meta_range_id: str
+    tags_meta_range_id: str
+    branches_meta_range_id: str
+
+
+class TaskInfo(Output, frozen=True):
+    """A started task."""
+
+    id: str
+
+
+class RepositoryDumpStatus(Output, frozen=True):
+    """How a dump is; `refs` when it is done, `error` when it failed."""
+
+    id: str
+    done: bool
+    update_time: str
+    error: str | UnsetType = UNSET
+    refs: RefsDump | UnsetType = UNSET
+
+
+class RepositoryRestoreStatus(Output, frozen=True):
+    """How a restore is; `error` when it failed."""
+
+    id: str
+    done: bool
+    update_time: str
+    error: str | UnsetType = UNSET
 
 
 class ImportCreationResponse(Output, frozen=True):

@@ -1,10 +1,14 @@
 """Operations on objects that answer or change metadata; bytes go through reading and writing."""
 
+import msgspec
+
 from anabranch.api import bodies, requests
+from anabranch.api.bodies import Pagination
 from anabranch.api.errors import status_of
 from anabranch.api.operations import (
     DELIMITER,
     FORCE,
+    JSON_HEADER,
     OBJECT_PATH,
     PAGE,
     Answer,
@@ -25,6 +29,7 @@ from anabranch.kernel.errors import InvalidInput
 from anabranch.kernel.ids import Path, Ref, parse_path
 from anabranch.kernel.pages import Page
 from anabranch.lake.values import CommonPrefix, Stat
+from anabranch.native.ranges import stats_json
 
 REF_OBJECTS = "/repositories/{repository}/refs/{ref}/objects"
 BRANCH_OBJECTS = "/repositories/{repository}/branches/{branch}/objects"
@@ -65,6 +70,8 @@ async def list_objects(call: Call) -> Response:
     """Answer a page of the objects at a ref in byte order, rolled up at the delimiter."""
     refuse_presign(call)
     amount = call.amount()
+    if amount and not call.text("delimiter"):
+        return await call_thread(_plain_page, call, amount)
 
     def fetch() -> Page[Stat | CommonPrefix]:
         return call.lake.listing.page(
@@ -80,6 +87,26 @@ async def list_objects(call: Call) -> Response:
     with_metadata = call.flag("user_metadata")
     results = items_of(page.items, lambda one: bodies.stat_body(one, with_metadata=with_metadata))
     return json_response(200, bodies.ObjectStatsList(pagination_of(page), results))
+
+
+def _plain_page(call: Call, amount: int) -> Response:
+    """Answer a page of objects alone; it is written from columns, without a value for each."""
+    page = call.lake.listing.rows(
+        call.lake.resolve.resolve(call.repository(), call.ref()),
+        prefix=call.text("prefix"),
+        after=call.text("after"),
+        amount=amount,
+    )
+    results = stats_json(page.rows, page.repository.namespace, call.flag("user_metadata"))
+    pagination = Pagination(
+        has_more=page.next_after is not None,
+        next_offset=page.next_after or "",
+        results=len(page.rows),
+        max_per_page=limits.PAGE_MAX,
+    )
+    head = msgspec.json.encode(pagination)
+    body = b"".join((b'{"pagination":', head, b',"results":', results, b"}"))
+    return Response(200, [JSON_HEADER], body)
 
 
 async def get_underlying_properties(call: Call) -> Response:

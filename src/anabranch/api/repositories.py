@@ -50,8 +50,6 @@ async def list_repositories(call: Call) -> Response:
 async def create_repository(call: Call) -> Response:
     """Make a repository with its default branch."""
     wanted = call.body(requests.RepositoryCreation)
-    if call.flag("bare"):
-        raise NotSupported(Kind.NOT_SUPPORTED, "bare repositories are not offered")
     if wanted.sample_data:
         raise NotSupported(Kind.NOT_SUPPORTED, "sample data is not offered: set it to false")
     branch = parse_branch_id(wanted.default_branch) if wanted.default_branch else BranchId("main")
@@ -61,6 +59,7 @@ async def create_repository(call: Call) -> Response:
         parse_namespace(wanted.storage_namespace),
         default_branch=branch,
         is_read_only=bool(wanted.read_only),
+        is_bare=call.flag("bare"),
         committer=call.user,
     )
     return json_response(201, bodies.repository_body(repository))
@@ -119,7 +118,13 @@ OPERATIONS = (
         create_repository,
         "create a repository",
         parameters=(
-            Parameter("bare", ValueKind.FLAG, default=False, text="not offered: answered 501"),
+            Parameter(
+                "bare",
+                ValueKind.FLAG,
+                default=False,
+                text="without branch and commit, to restore refs into; may take over the storage "
+                "namespace of a deleted repository",
+            ),
         ),
         body=requests.RepositoryCreation,
         answers={201: Answer(bodies.Repository)},

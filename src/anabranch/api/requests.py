@@ -132,6 +132,15 @@ class UpdateObjectUserMetadata(Input, frozen=True):
     set: Texts
 
 
+class RefsRestore(Input, frozen=True):
+    """`restoreRefs` and `restoreSubmit`: what a dump answered."""
+
+    commits_meta_range_id: str
+    tags_meta_range_id: str
+    branches_meta_range_id: str
+    force: bool | None = False
+
+
 class StagingLocationInput(Input, frozen=True):
     """The issued address of `linkPhysicalAddress`; its other fields are not looked at."""
 

@@ -69,10 +69,6 @@ _TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("mergePullRequest", "PUT", f"{_REPOSITORY}/pulls/{{pull_request}}/merge"),
     ),
     "repositories": (
-        ("dumpSubmit", "POST", f"{_REPOSITORY}/dump"),
-        ("dumpStatus", "GET", f"{_REPOSITORY}/dump"),
-        ("restoreSubmit", "POST", f"{_REPOSITORY}/restore"),
-        ("restoreStatus", "GET", f"{_REPOSITORY}/restore"),
         ("getBranchProtectionRules", "GET", f"{_REPOSITORY}/settings/branch_protection"),
         ("setBranchProtectionRules", "PUT", f"{_REPOSITORY}/settings/branch_protection"),
         ("getGCRules", "GET", f"{_REPOSITORY}/settings/gc_rules"),
@@ -115,9 +111,6 @@ _TABLE: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("uploadObjectPreflight", "GET", f"{_BRANCH}/objects/stage_allowed"),
         ("CreateCommitRecord", "POST", f"{_REPOSITORY}/commits"),
         ("getMetadataObject", "GET", f"{_REPOSITORY}/metadata/object/{{type}}/{{object_id}}"),
-        ("dumpRefs", "PUT", f"{_REPOSITORY}/refs/dump"),
-        ("restoreRefs", "PUT", f"{_REPOSITORY}/refs/restore"),
-        ("createSymlinkFile", "POST", f"{_REPOSITORY}/refs/{{branch}}/symlink"),
     ),
 }
 

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from anabranch.cli.completing import complete_branch, complete_ref_of, complete_repository
 from anabranch.cli.places import parse_branch_place, parse_ref_of, parse_repository
 from anabranch.cli.session import Confirmed, Session, command
 from anabranch.cli.texts import first_line, labelled, ref_line, short, shown, time_text
@@ -13,13 +14,21 @@ from anabranch.kernel.errors import InvalidInput, Kind
 app = typer.Typer(
     name="branch", help="Make, list, reset and delete branches.", no_args_is_help=True
 )
-Place = Annotated[str, typer.Argument(metavar="REPOSITORY/BRANCH", help="The branch.")]
+Place = Annotated[
+    str,
+    typer.Argument(metavar="REPOSITORY/BRANCH", help="The branch.", autocompletion=complete_branch),
+]
 
 
-@command(app, "list")
+@command(app, "list", is_paged=True)
 def list_all(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="REPOSITORY", help="Whose branches.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="REPOSITORY", help="Whose branches.", autocompletion=complete_repository
+        ),
+    ],
     prefix: Annotated[str, typer.Option("--prefix", help="Only names that begin so.")] = "",
     with_hidden: Annotated[bool, typer.Option("--hidden", help="Hidden ones too.")] = False,
 ) -> None:
@@ -35,7 +44,12 @@ def create(
     place: Place,
     source: Annotated[
         str,
-        typer.Option("--source", "-s", help="Ref it starts at; the default branch if not given."),
+        typer.Option(
+            "--source",
+            "-s",
+            help="Ref it starts at; the default branch if not given.",
+            autocompletion=complete_ref_of,
+        ),
     ] = "",
 ) -> None:
     """Make a branch; nothing is copied."""
@@ -84,7 +98,13 @@ def reset(
     path: Annotated[str, typer.Option("--path", help="Only this object.")] = "",
     prefix: Annotated[str, typer.Option("--prefix", help="Only what lies under it.")] = "",
     hard: Annotated[
-        str, typer.Option("--hard", metavar="REF", help="Move the branch to this commit.")
+        str,
+        typer.Option(
+            "--hard",
+            metavar="REF",
+            help="Move the branch to this commit.",
+            autocompletion=complete_ref_of,
+        ),
     ] = "",
     is_confirmed: Confirmed = False,
 ) -> None:

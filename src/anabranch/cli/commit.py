@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from anabranch.cli.completing import complete_branch
 from anabranch.cli.places import parse_branch_place
 from anabranch.cli.session import Pairs, Session, parse_pairs
 from anabranch.cli.texts import first_line, short, shown
@@ -12,7 +13,12 @@ from anabranch.cli.texts import first_line, short, shown
 
 def commit(
     session: Session,
-    place: Annotated[str, typer.Argument(metavar="REPOSITORY/BRANCH", help="The branch.")],
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="REPOSITORY/BRANCH", help="The branch.", autocompletion=complete_branch
+        ),
+    ],
     message: Annotated[str, typer.Option("--message", "-m", help="What the commit is for.")],
     pairs: Pairs = None,
     allow_empty: Annotated[

@@ -1,7 +1,7 @@
 """Exit codes, and how errors are told. docs/commands.md has the table."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
@@ -17,6 +17,7 @@ from anabranch.kernel.errors import (
     Forbidden,
     Gone,
     InvalidInput,
+    Kind,
     LimitExceeded,
     NotFound,
     NotSupported,
@@ -26,6 +27,7 @@ from anabranch.kernel.errors import (
 )
 
 PROBLEMS = 1
+INTERRUPTED = 130
 _TOLD = {"asked": "asked", "hint": "try"}
 """What of an error's details is told, and under which label."""
 CODES: dict[type[AnabranchError], int] = {
@@ -44,8 +46,18 @@ CODES: dict[type[AnabranchError], int] = {
 }
 """2 wrong input, 3 not allowed, 4 not found, 5 conflict, 6 not reachable, 7 not offered, 8 damage.
 
-1 is for problems found by `doctor` and for what has no other code.
+1 is for problems found by `doctor` and for what has no other code, 130 for Ctrl-C.
 """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C in a command that can say what is done, and how to go on."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
 
 out = Console(highlight=False, soft_wrap=True)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -66,13 +78,28 @@ def told(*, is_json: bool) -> Iterator[None]:
         yield
     except AnabranchError as error:
         more = {name: str(error.details[name]) for name in _TOLD if name in error.details}
-        if is_json:
-            typer.echo(json.dumps({"error": error.message, "kind": error.kind, **more}), err=True)
-        else:
-            errors.print(f"[bold red]error:[/] {escape(shown(error.message))}")
-            for name, text in more.items():
-                errors.print(f"  [dim]{_TOLD[name]}:[/] {escape(shown(text))}")
+        _tell("[bold red]error:[/] ", error.message, error.kind, more, is_json=is_json)
         raise typer.Exit(exit_code(error)) from None
+    except KeyboardInterrupt as stop:
+        message, more = "stopped by Ctrl-C", {}
+        if isinstance(stop, Interrupted):
+            message, more = stop.message, {"hint": stop.hint}
+        _tell("", message, Kind.INTERRUPTED, more, is_json=is_json)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell(before: str, message: str, kind: Kind, more: dict[str, str], *, is_json: bool) -> None:
+    if is_json:
+        tell_json(message, kind, more)
+        return
+    errors.print(f"{before}{escape(shown(message))}")
+    for name, text in more.items():
+        errors.print(f"  [dim]{_TOLD[name]}:[/] {escape(shown(text))}")
+
+
+def tell_json(message: str, kind: Kind, more: Mapping[str, str] | None = None) -> None:
+    """Print an error as one line of JSON on stderr."""
+    typer.echo(json.dumps({"error": message, "kind": kind, **(more or {})}), err=True)
 
 
 def print_json(value: object) -> None:

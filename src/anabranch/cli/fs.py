@@ -8,6 +8,8 @@ import typer
 from msgspec import UnsetType
 from rich.text import Text
 
+from anabranch.cli import metadata, transferring
+from anabranch.cli.completing import complete_object
 from anabranch.cli.copying import STREAM, Copied, Copying
 from anabranch.cli.places import ObjectPlace, parse_object_place, parse_one_object
 from anabranch.cli.session import Confirmed, Pairs, Session, command, parse_pairs
@@ -17,15 +19,25 @@ from anabranch.kernel.errors import AnabranchError, Kind, NotFound
 
 app = typer.Typer(name="fs", help="List, read, copy and remove objects.", no_args_is_help=True)
 ObjectArgument = Annotated[
-    str, typer.Argument(metavar="REPOSITORY/REF/PATH", help="The object; lake:// may stand before.")
+    str,
+    typer.Argument(
+        metavar="REPOSITORY/REF/PATH",
+        help="The object; lake:// may stand before.",
+        autocompletion=complete_object,
+    ),
 ]
 
 
-@command(app, "ls")
+@command(app, "ls", is_paged=True)
 def list_objects(
     session: Session,
     place: Annotated[
-        str, typer.Argument(metavar="REPOSITORY/REF/[PREFIX]", help="What the paths begin with.")
+        str,
+        typer.Argument(
+            metavar="REPOSITORY/REF/[PREFIX]",
+            help="What the paths begin with.",
+            autocompletion=complete_object,
+        ),
     ],
     is_recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="All objects, not rolled up at /.")
@@ -109,6 +121,11 @@ def copy(
 def _said(copied: Copied) -> Text:
     source = "stdin" if copied.source == STREAM else shown(copied.source)
     return Text(f"Copied {source} to {shown(copied.dest)} ({size_text(copied.size_bytes)})")
+
+
+command(app, "metadata")(metadata.metadata)
+command(app, "upload")(transferring.upload)
+command(app, "download")(transferring.download)
 
 
 @command(app, "rm")

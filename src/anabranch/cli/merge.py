@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from anabranch.cli.completing import complete_ref, complete_ref_of
 from anabranch.cli.exits import out
 from anabranch.cli.places import RefPlace, parse_ref_of, parse_ref_place
 from anabranch.cli.session import Pairs, Session, parse_pairs
@@ -35,9 +36,19 @@ _SAID = {
 def merge(
     session: Session,
     place: Annotated[
-        str, typer.Argument(metavar="REPOSITORY/SOURCE", help="What is merged: any ref.")
+        str,
+        typer.Argument(
+            metavar="REPOSITORY/SOURCE",
+            help="What is merged: any ref.",
+            autocompletion=complete_ref,
+        ),
     ],
-    dest: Annotated[str, typer.Argument(metavar="BRANCH", help="The branch it goes into.")],
+    dest: Annotated[
+        str,
+        typer.Argument(
+            metavar="BRANCH", help="The branch it goes into.", autocompletion=complete_ref_of
+        ),
+    ],
     message: Annotated[str, typer.Option("--message", "-m", help="Of the merge commit.")] = "",
     pairs: Pairs = None,
     strategy: Annotated[

@@ -5,16 +5,24 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from anabranch.cli.completing import complete_repository
 from anabranch.cli.places import parse_repository
 from anabranch.cli.session import Confirmed, Session, command
 from anabranch.cli.texts import aligned, labelled, shown, time_text
 from anabranch.client.answers import Repository
 
 app = typer.Typer(name="repo", help="Make, list and delete repositories.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(metavar="REPOSITORY", help="Name of the repository.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="REPOSITORY",
+        help="Name of the repository.",
+        autocompletion=complete_repository,
+    ),
+]
 
 
-@command(app, "list")
+@command(app, "list", is_paged=True)
 def list_all(
     session: Session,
     prefix: Annotated[str, typer.Option("--prefix", help="Only names that begin so.")] = "",
@@ -41,6 +49,9 @@ def create(
         str, typer.Option("--default-branch", help="Name of the first branch.")
     ] = "main",
     is_read_only: Annotated[bool, typer.Option("--read-only", help="Refuse writes to it.")] = False,
+    is_bare: Annotated[
+        bool, typer.Option("--bare", help="Without branch and commit, to restore refs into.")
+    ] = False,
 ) -> None:
     """Make a repository."""
     repository = parse_repository(name)
@@ -49,8 +60,10 @@ def create(
         namespace or _default_namespace(session, repository),
         default_branch=default_branch,
         is_read_only=is_read_only,
+        is_bare=is_bare,
     )
-    said = f"Created repository {made.id} with branch {made.default_branch} on "
+    kind = "without refs" if is_bare else f"with branch {made.default_branch}"
+    said = f"Created repository {made.id} {kind} on "
     session.show(made, Text(said + shown(made.storage_namespace)))
 
 

@@ -1,7 +1,6 @@
 """What commands that speak to a server have in common: options, the client, two ways to print."""
 
 import inspect
-import ssl
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,12 +12,16 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from anabranch.cli.exits import out, print_json, told
+from anabranch.cli.paging import paged
 from anabranch.client.answers import to_builtins
+from anabranch.client.finding import server_of
 from anabranch.client.rest import Client
-from anabranch.client.transport import Server, Transport, parse_endpoint
-from anabranch.directory import Directory
-from anabranch.kernel.errors import InvalidInput, Kind, Unauthenticated, Unavailable
-from anabranch.settings import CLIENT_FILE, PREFIX, ClientSettings, Settings, load_client
+from anabranch.client.transport import Server, Transport
+from anabranch.kernel.errors import InvalidInput, Kind
+from anabranch.settings import (
+    find_pager,
+    load_client,
+)
 
 P = ParamSpec("P")
 Confirmed = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether it is meant.")]
@@ -31,6 +34,7 @@ class Session:
 
     client: Client
     is_json: bool
+    server: Server
 
     def show(self, value: object, *lines: RenderableType) -> None:
         """Print one value as JSON, or the lines that tell it to people."""
@@ -78,17 +82,25 @@ _SERVER = tuple(one.name for one in _SHARED if one.name != "is_json")
 Command = Callable[Concatenate[Session, P], None]
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
-    """Add a command to an app: the function gets a session, and the options to make one."""
+def command(
+    app: typer.Typer, name: str, *, is_paged: bool = False
+) -> Callable[[Command[P]], Command[P]]:
+    """Add a command to an app: the function gets a session, and the options to make one.
+
+    What a paged command prints goes through the pager where people read it.
+    """
 
     def add(function: Command[P]) -> Command[P]:
         def run(is_json: bool, **given: Any) -> None:
             options = {name: given.pop(name) for name in _SERVER}
             with told(is_json=is_json):
                 _check_texts(given)
-                transport = Transport(find_server(options))
+                settings, sources = load_client(options)
+                transport = Transport(server_of(settings, sources))
+                pager = find_pager(settings) if is_paged and not is_json else ("", {})
                 try:
-                    function(Session(Client(transport), is_json), **given)  # type: ignore[call-arg]  # typer gives what the signature says
+                    with paged(*pager):
+                        function(Session(Client(transport), is_json, transport.server), **given)  # type: ignore[call-arg]  # typer gives what the signature says
                 finally:
                     transport.close()
 
@@ -121,70 +133,3 @@ def parse_pairs(texts: list[str] | None) -> dict[str, str]:
             raise InvalidInput(Kind.METADATA, f"--meta: not key=value: {text!r}")
         pairs[key] = value
     return pairs
-
-
-def find_server(options: dict[str, Any]) -> Server:
-    """Return where to ask and as whom; raise InvalidInput or Unauthenticated with what to give."""
-    settings, sources = load_client(options)
-    keys = ("access_key", "secret_key")
-    missing = [name for name in keys if not getattr(settings, name)]
-    if settings.endpoint:
-        scheme, host, port = parse_endpoint(settings.endpoint)
-        source = sources["endpoint"]
-    else:
-        scheme, host, port, source = _find_local(settings, sources)
-    if missing:
-        options_text = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
-        variables = " and ".join(PREFIX + name.upper() for name in missing)
-        raise Unauthenticated(
-            Kind.CREDENTIALS,
-            f"no {' and no '.join(name.replace('_', ' ') for name in missing)} given",
-            hint=f"give {options_text}, set {variables}, or write them into {CLIENT_FILE}; "
-            "`anabranch setup` makes the first, and `anabranch serve --quickstart` prints its own",
-        )
-    return Server(
-        scheme,
-        host,
-        port,
-        settings.access_key,
-        settings.secret_key,
-        source,
-        tls_context(settings) if scheme == "https" else None,
-    )
-
-
-def tls_context(settings: ClientSettings) -> ssl.SSLContext:
-    """Return what to trust: the given certificates, else the system's.
-
-    A server found by its directory is ours, on our machine, by address: it has no name to compare.
-    """
-    if settings.ca_cert is None and not settings.endpoint:
-        return ssl._create_unverified_context()  # noqa: S323  # by address, on this machine
-    try:
-        return ssl.create_default_context(cafile=settings.ca_cert)
-    except OSError as error:
-        raise InvalidInput(
-            Kind.VALUE, f"cannot use the certificates in {settings.ca_cert}: {error}"
-        ) from None
-
-
-def _find_local(settings: ClientSettings, sources: dict[str, str]) -> tuple[str, str, int, str]:
-    path = settings.data or Settings().data
-    directory = Directory(path.absolute())
-    endpoints = directory.find_endpoints()
-    if endpoints is None:
-        if settings.data is None:
-            raise InvalidInput(
-                Kind.VALUE,
-                "no server to ask",
-                hint=f"give --endpoint or --data, set {PREFIX}ENDPOINT, or write endpoint into "
-                f"{CLIENT_FILE}",
-            )
-        raise Unavailable(
-            Kind.BUSY,
-            f"no server runs on {settings.data} ({sources['data']})",
-            hint=f"start one with `anabranch serve --data {settings.data}`",
-        )
-    api = endpoints["api"]
-    scheme = "https" if api.get("tls") else "http"
-    return scheme, str(api["host"]), int(api["port"]), str(directory.endpoints)

@@ -5,18 +5,27 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from anabranch.cli.completing import complete_ref_of, complete_repository, complete_tag
 from anabranch.cli.places import parse_ref_of, parse_repository, parse_tag_place
 from anabranch.cli.session import Session, command
 from anabranch.cli.texts import ref_line, short
 
 app = typer.Typer(name="tag", help="Make, list and delete tags.", no_args_is_help=True)
-Place = Annotated[str, typer.Argument(metavar="REPOSITORY/TAG", help="The tag.")]
+Place = Annotated[
+    str,
+    typer.Argument(metavar="REPOSITORY/TAG", help="The tag.", autocompletion=complete_tag),
+]
 
 
-@command(app, "list")
+@command(app, "list", is_paged=True)
 def list_all(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="REPOSITORY", help="Whose tags.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="REPOSITORY", help="Whose tags.", autocompletion=complete_repository
+        ),
+    ],
     prefix: Annotated[str, typer.Option("--prefix", help="Only names that begin so.")] = "",
 ) -> None:
     """List tags: commit, name."""
@@ -28,7 +37,10 @@ def list_all(
 def create(
     session: Session,
     place: Place,
-    ref: Annotated[str, typer.Argument(metavar="REF", help="What it names.")],
+    ref: Annotated[
+        str,
+        typer.Argument(metavar="REF", help="What it names.", autocompletion=complete_ref_of),
+    ],
 ) -> None:
     """Give a commit a fixed name."""
     wanted = parse_tag_place(place)

@@ -15,8 +15,9 @@ ID_LENGTH = 12
 TIME_WIDTH = 19
 SIZE_WIDTH = 10
 SIGNS = {"added": "+", "removed": "-", "changed": "~"}
-_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+STYLES = {"+": "green", "-": "red", "~": "yellow"}
 _UNIT = 1024
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def shown(text: str) -> str:
@@ -44,12 +45,21 @@ def size_text(size_bytes: int) -> str:
     if size_bytes < _UNIT:
         return f"{size_bytes} B"
     size = float(size_bytes)
-    for unit in ("KiB", "MiB", "GiB", "TiB"):
+    for unit in _UNITS[:-1]:
         size /= _UNIT
         # 1023.96 would be rounded to 1024.0 of a unit whose next is at hand.
         if size < _UNIT - 0.05:
             return f"{size:.1f} {unit}"
-    return f"{size / _UNIT:.1f} PiB"
+    return f"{size / _UNIT:.1f} {_UNITS[-1]}"
+
+
+def part_text(done_bytes: int, size_bytes: int) -> str:
+    """Return how much of a size is done, both in the unit of the size."""
+    whole, _, unit = size_text(size_bytes).partition(" ")
+    if unit == "B":
+        return f"{done_bytes}/{whole} B"
+    factor = _UNIT ** (_UNITS.index(unit) + 1)
+    return f"{done_bytes / factor:.1f}/{whole} {unit}"
 
 
 def count_text(count: int, noun: str) -> str:
@@ -62,11 +72,14 @@ def ref_line(name: str, commit_id: str) -> Text:
     return Text.assemble((short(commit_id), "yellow"), "  ", shown(name))
 
 
-def commit_block(commit: Commit) -> Text:
-    """Return a commit as the log shows it: head line, message, metadata, parents."""
+def commit_block(commit: Commit, names: Text | None = None, *, with_parents: bool = True) -> Text:
+    """Return a commit as the log shows it: head line, message, metadata, parents.
+
+    `names` stand after the id.
+    """
     text = Text.assemble(
         (short(commit.id), "yellow"),
-        "  ",
+        *_after_id(names),
         time_text(commit.creation_date),
         "  ",
         (shown(commit.committer), "cyan"),
@@ -75,15 +88,23 @@ def commit_block(commit: Commit) -> Text:
         text.append(f"\n    {shown(line)}" if line.strip() else "\n", "bold" if not number else "")
     for key, value in sorted(commit.metadata.items()):
         text.append(f"\n    {shown(key)}: {shown(value)}", "dim")
-    if commit.parents:
+    if commit.parents and with_parents:
         noun = "parent" if len(commit.parents) == 1 else "parents"
         text.append(f"\n    {noun} {' '.join(map(short, commit.parents))}", "dim")
     return text
 
 
-def commit_line(commit: Commit) -> Text:
-    """Return a commit in one line."""
-    return Text.assemble((short(commit.id), "yellow"), "  ", shown(first_line(commit.message)))
+def commit_line(commit: Commit, names: Text | None = None) -> Text:
+    """Return a commit in one line; `names` stand after the id."""
+    return Text.assemble(
+        (short(commit.id), "yellow"),
+        *_after_id(names),
+        shown(first_line(commit.message)),
+    )
+
+
+def _after_id(names: Text | None) -> tuple[str | Text, ...]:
+    return ("  ", names, " ") if names else ("  ",)
 
 
 def first_line(message: str) -> str:
@@ -95,7 +116,7 @@ def change_line(change: Change) -> Text:
     """Return the line of a change: sign, size, path."""
     sign = SIGNS.get(change.type, "!")
     size = "" if isinstance(change.size_bytes, UnsetType) else size_text(change.size_bytes)
-    style = _STYLES.get(sign, "magenta")
+    style = STYLES.get(sign, "magenta")
     return Text.assemble((sign, style), f" {size:>{SIZE_WIDTH}}  ", (shown(change.path), style))
 
 
@@ -103,7 +124,7 @@ def change_summary(added: int, removed: int, changed: int) -> Text:
     """Return how many paths of each kind there are; what there is none of is left out."""
     counts = (("+", added, "added"), ("-", removed, "removed"), ("~", changed, "changed"))
     parts = [
-        Text.assemble((f"{count:,} {word}", _STYLES[sign])) for sign, count, word in counts if count
+        Text.assemble((f"{count:,} {word}", STYLES[sign])) for sign, count, word in counts if count
     ]
     return Text(", ").join(parts) if parts else Text("no changes")
 
@@ -138,3 +159,8 @@ def labelled(rows: Sequence[tuple[str, str]]) -> Text:
         Text.assemble((f"{name:<{width}}", "bold"), "  ", shown(value)) for name, value in rows
     ]
     return Text("\n").join(lines)
+
+
+def rate_text(bytes_per_s: float) -> str:
+    """Return how fast bytes move."""
+    return f"{size_text(round(bytes_per_s))}/s"

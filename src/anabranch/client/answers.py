@@ -12,6 +12,12 @@ from msgspec import UNSET, Struct, UnsetType
 T = TypeVar("T")
 
 
+class Problem(Struct, frozen=True):
+    """The body of a refusal."""
+
+    message: str
+
+
 class Pagination(Struct, frozen=True):
     """Where a list goes on."""
 
@@ -83,6 +89,50 @@ class MergeSummary(Struct, frozen=True):
     changed: int
 
 
+class ImportStarted(Struct, frozen=True):
+    """The name of an import that runs."""
+
+    id: str
+
+
+class ImportStatus(Struct, frozen=True):
+    """How far an import is: `completed` when it is over, with a commit or an error."""
+
+    completed: bool
+    ingested_objects: int = 0
+    commit: Commit | UnsetType = UNSET
+    error: Problem | UnsetType = UNSET
+
+
+class TaskStarted(Struct, frozen=True):
+    """The name of a dump or restore that runs."""
+
+    id: str
+
+
+class RefsDump(Struct, frozen=True):
+    """The ids of a dump's lists."""
+
+    commits_meta_range_id: str
+    tags_meta_range_id: str
+    branches_meta_range_id: str
+
+
+class TaskStatus(Struct, frozen=True):
+    """How a dump or restore is: `refs` of a dump that is done, `error` of what failed."""
+
+    id: str
+    done: bool
+    error: str | UnsetType = UNSET
+    refs: RefsDump | UnsetType = UNSET
+
+
+class StorageUri(Struct, frozen=True):
+    """A place in the block store."""
+
+    location: str
+
+
 class MergeResult(Struct, frozen=True):
     """The commit of a merge, and what it did."""
 
@@ -128,12 +178,6 @@ class Config(Struct, frozen=True):
     """What a server says of itself."""
 
     storage_config: StorageConfig
-
-
-class Problem(Struct, frozen=True):
-    """The body of a refusal."""
-
-    message: str
 
 
 def to_builtins(value: object) -> object:

@@ -7,8 +7,11 @@ details what was asked.
 import base64
 import http.client
 import re
+import select
 import socket
 import ssl
+import time
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -48,12 +51,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Bytes to send; `size_bytes` is None when nobody knows how many they are."""
+    """Bytes to send; `size_bytes` is None when nobody knows how many they are.
+
+    `if_match` is the checksum that must be there before; `if_none_match` may be `*`: nothing is.
+    """
 
     data: Iterable[bytes]
     size_bytes: int | None
     content_type: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    if_match: str = ""
+    if_none_match: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +71,7 @@ class Download:
     data: Iterator[bytes]
     size_bytes: int | None
     content_type: str
+    etag: str = ""
 
 
 def parse_endpoint(text: str) -> tuple[str, str, int]:
@@ -89,15 +98,27 @@ def parse_endpoint(text: str) -> tuple[str, str, int]:
 class Transport:
     """Sends requests to one server, one at a time; streams have connections of their own."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, timeout_s: float | None = None) -> None:
+        """Ask `server`; `timeout_s` bounds connecting and each wait for bytes."""
         self.server = server
+        self._connect_s = timeout_s or limits.COMMAND_CONNECT_S
+        self._answer_s = timeout_s or limits.COMMAND_ANSWER_S
         self._connection: http.client.HTTPConnection | None = None
+        self._used_s = 0.0
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     def close(self) -> None:
         """Close the kept connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def abort(self) -> None:
+        """End what is under way, from any thread: its caller gets Unavailable."""
+        for open_socket in list(self._sockets):
+            # It may have been closed meanwhile, which is what is wanted.
+            with suppress(OSError):
+                open_socket.shutdown(socket.SHUT_RDWR)
 
     def call(
         self,
@@ -106,21 +127,27 @@ class Transport:
         query: Query | None = None,
         body: bytes | None = None,
         *,
+        headers: Mapping[str, str] | None = None,
         accepted: tuple[int, ...] = (),
     ) -> tuple[int, bytes]:
         """Return status and body of an answer; a refusal not in `accepted` is raised."""
         target = _target(segments, query)
-        headers = {} if body is None else {"content-type": "application/json"}
+        sent = {} if body is None else {"content-type": "application/json"}
         with self._reached(method, segments):
-            answer = self._ask(method, target, body, headers)
+            answer = self._ask(method, target, body, {**sent, **(headers or {})})
             data = answer.read()
+            self._used_s = time.monotonic()
         self._check(answer, data, method, segments, query, accepted)
         return answer.status, data
 
     def upload(self, segments: tuple[str, ...], query: Query, upload: Upload) -> bytes:
         """Send bytes by POST; return the body of the answer."""
-        headers: dict[str, str | bytes] = {"content-type": _checked_type(upload.content_type)}
-        headers |= _metadata_headers(upload.metadata)
+        headers: dict[str, str | bytes] = {"content-type": checked_type(upload.content_type)}
+        headers |= metadata_headers(upload.metadata, "x-lakefs-meta-")
+        if upload.if_match:
+            headers["if-match"] = f'"{upload.if_match}"'
+        if upload.if_none_match:
+            headers["if-none-match"] = upload.if_none_match
         is_chunked = upload.size_bytes is None
         if is_chunked:
             headers["transfer-encoding"] = "chunked"
@@ -145,12 +172,37 @@ class Transport:
         self._check(answer, data, "POST", segments, query)
         return data
 
+    def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str | bytes],
+        body: bytes | Iterable[bytes] = b"",
+    ) -> tuple[int, bytes]:
+        """Return status and body of the answer to a request signed by the caller.
+
+        It goes to any surface of the server, on a connection of its own; no status is an error.
+        """
+        with self._reached(method, target):
+            connection = self._connect()
+            try:
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    sent = body if isinstance(body, bytes) else iter(body)
+                    connection.request(method, target, sent, headers)
+                answer = connection.getresponse()
+                return answer.status, answer.read()
+            finally:
+                connection.close()
+
     @contextmanager
-    def download(self, segments: tuple[str, ...], query: Query) -> Iterator[Download]:
+    def download(
+        self, segments: tuple[str, ...], query: Query, headers: Mapping[str, str] | None = None
+    ) -> Iterator[Download]:
         """Give the bytes that a GET answers, while the block lasts."""
         with self._reached("GET", segments):
             connection = self._connect()
-            connection.request("GET", _target(segments, query), headers=self._headers())
+            sent = {**self._headers(), **(headers or {})}
+            connection.request("GET", _target(segments, query), headers=sent)
             answer = connection.getresponse()
         try:
             if answer.status >= _FIRST_FAILURE:
@@ -160,6 +212,7 @@ class Transport:
                 self._windows(answer, size_bytes, segments),
                 size_bytes,
                 answer.getheader("content-type", ""),
+                answer.getheader("etag", "").strip('"'),
             )
         finally:
             connection.close()
@@ -183,6 +236,8 @@ class Transport:
     def _ask(
         self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
     ) -> http.client.HTTPResponse:
+        if self._connection is not None and self._is_stale(self._connection):
+            self.close()
         is_kept = self._connection is not None
         if self._connection is None:
             self._connection = self._connect()
@@ -196,19 +251,29 @@ class Transport:
                 raise
             return self._ask(method, target, body, headers)
 
+    def _is_stale(self, connection: http.client.HTTPConnection) -> bool:
+        """Tell whether the server has closed a kept connection, or is about to."""
+        if connection.sock is None or time.monotonic() - self._used_s > limits.COMMAND_KEEP_S:
+            return True
+        # Nothing was asked: what can be read is the end, or what no answer begins with.
+        poll = select.poll()
+        poll.register(connection.sock, select.POLLIN)
+        return bool(poll.poll(0))
+
     def _connect(self) -> http.client.HTTPConnection:
         server = self.server
         connection: http.client.HTTPConnection
         if server.scheme == "https":
             connection = http.client.HTTPSConnection(
-                server.host, server.port, timeout=limits.COMMAND_CONNECT_S, context=server.tls
+                server.host, server.port, timeout=self._connect_s, context=server.tls
             )
         else:
             connection = http.client.HTTPConnection(
-                server.host, server.port, timeout=limits.COMMAND_CONNECT_S
+                server.host, server.port, timeout=self._connect_s
             )
         connection.connect()
-        connection.sock.settimeout(limits.COMMAND_ANSWER_S)
+        self._sockets.add(connection.sock)
+        connection.sock.settimeout(self._answer_s)
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
@@ -220,7 +285,7 @@ class Transport:
         }
 
     @contextmanager
-    def _reached(self, method: str, segments: tuple[str, ...]) -> Iterator[None]:
+    def _reached(self, method: str, asked: tuple[str, ...] | str) -> Iterator[None]:
         """Turn failures of the connection into Unavailable."""
         try:
             yield
@@ -234,7 +299,9 @@ class Transport:
             raise Unavailable(
                 Kind.BUSY,
                 f"no answer from {self.server.url} ({self.server.source}): {why}",
-                asked=self._asked(method, segments),
+                asked=f"{method} {self.server.url}{asked}"
+                if isinstance(asked, str)
+                else self._asked(method, asked),
                 hint=hint,
             ) from None
 
@@ -292,18 +359,20 @@ def _target(segments: tuple[str, ...], query: Query | None) -> str:
     return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
-def _checked_type(text: str) -> str:
+def checked_type(text: str) -> str:
+    """Return the content type of an upload; raise InvalidInput for one no header can hold."""
     if not re.fullmatch(r"[\x20-\x7e]*", text):
         raise InvalidInput(Kind.VALUE, f"not a content type: {text!r}")
     return text or "application/octet-stream"
 
 
-def _metadata_headers(metadata: Mapping[str, str]) -> dict[str, bytes]:
+def metadata_headers(metadata: Mapping[str, str], prefix: str) -> dict[str, bytes]:
+    """Return an object's metadata as headers; raise InvalidInput for what no header can hold."""
     headers: dict[str, bytes] = {}
     for key, value in metadata.items():
         if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", key):
             raise InvalidInput(Kind.METADATA, f"not a key of an object's metadata: {key!r}")
         if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value):
             raise InvalidInput(Kind.METADATA, f"the metadata of {key!r} has control characters")
-        headers[f"x-lakefs-meta-{key}"] = value.encode()
+        headers[prefix + key] = value.encode()
     return headers

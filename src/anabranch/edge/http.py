@@ -137,6 +137,18 @@ class Request:
         return self._by_name.get(name)
 
     @property
+    def joined_headers(self) -> dict[bytes, bytes]:
+        """Return the headers by name, not to be changed; a repeated one's values have commas."""
+        if self._by_name is None:
+            self._by_name = dict(reversed(self.headers))
+        if len(self._by_name) == len(self.headers):
+            return self._by_name
+        joined: dict[bytes, bytes] = {}
+        for name, value in self.headers:
+            joined[name] = joined[name] + b"," + value if name in joined else value
+        return joined
+
+    @property
     def host(self) -> str:
         """Return the Host header with its port as sent; empty when there is none."""
         return self.header("host") or ""

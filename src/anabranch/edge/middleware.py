@@ -66,7 +66,7 @@ class Edge:
         response: Response | None = None
         try:
             response = self._refusal(request) or await self._answer(request)
-            if not request.is_body_finished:
+            if not request.is_body_finished and request.has_body:
                 await request.drain()
             # The list may be shared by many answers.
             response.headers = [*response.headers, (REQUEST_ID, request.id.encode())]

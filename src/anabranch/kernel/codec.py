@@ -7,17 +7,13 @@ hash to the name raise Corrupted(RANGE_CHECKSUM). Files of equal rows may differ
 from collections.abc import Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.kernel.ids import MetarangeId, RangeId
-from anabranch.kernel.ranges import ENTRY_SCHEMA, NODE_LEVEL, Metarange
+from anabranch.kernel.ranges import NODE_LEVEL, Metarange
 from anabranch.native import ranges as native
 from anabranch.native.ranges import Entries
 
-FORMAT = b"1"
-_FORMAT_KEY = b"anabranch.format"
-_LEVEL_KEY = b"anabranch.level"
 _NODE_SCHEMA = pa.schema(
     [
         pa.field("id", pa.binary(32), nullable=False),
@@ -28,7 +24,6 @@ _NODE_SCHEMA = pa.schema(
         pa.field("is_fallback", pa.bool_(), nullable=False),
     ]
 )
-_PAGE_BYTES = 1 << 30  # one page for each column: a range is read whole
 
 
 def range_id(rows: Entries) -> RangeId:
@@ -38,26 +33,17 @@ def range_id(rows: Entries) -> RangeId:
 
 def encode_range(rows: Entries) -> bytes:
     """Return the file of a range that is not empty."""
-    batch = pa.record_batch(rows)
-    return _write(
-        batch,
-        level=0,
-        use_dictionary=["content_type", "metadata"],
-        column_encoding={"path": "DELTA_BYTE_ARRAY", "mtime": "DELTA_BINARY_PACKED"},
-    )
+    return native.encode_range(rows)
 
 
 def decode_range(range_id: RangeId, data: bytes) -> Entries:
     """Return the rows of a range file."""
-    batch = _read(data, 0, ENTRY_SCHEMA, f"range {range_id}")
     try:
-        rows = Entries.from_arrow(batch)
-        found = native.range_id(rows)
+        return native.decode_range(data, bytes.fromhex(range_id))
+    except NotImplementedError as error:
+        raise Corrupted(Kind.RECORD_FORMAT, f"range {range_id}: {error}") from error
     except ValueError as error:
         raise Corrupted(Kind.RANGE_CHECKSUM, f"range {range_id}: {error}") from error
-    if found.hex() != range_id:
-        raise Corrupted(Kind.RANGE_CHECKSUM, f"range {range_id} does not hash to its name")
-    return rows
 
 
 def make_metarange(
@@ -94,67 +80,20 @@ def make_metarange(
 
 def encode_metarange(batch: pa.RecordBatch) -> bytes:
     """Return the file of a metarange from the columns that `make_metarange` gave."""
-    return _write(
-        batch,
-        level=NODE_LEVEL,
-        use_dictionary=False,
-        column_encoding={"first": "DELTA_BYTE_ARRAY", "last": "DELTA_BYTE_ARRAY"},
-    )
+    return native.encode_node(NODE_LEVEL, batch)
 
 
 def decode_metarange(metarange_id: MetarangeId, data: bytes) -> Metarange:
     """Return the list of ranges of a metarange file."""
-    batch = _read(data, NODE_LEVEL, _NODE_SCHEMA, f"metarange {metarange_id}")
+    name = f"metarange {metarange_id}"
     try:
+        batch = pa.record_batch(native.decode_node(NODE_LEVEL, data))
         found = native.node_id(NODE_LEVEL, batch)
+    except NotImplementedError as error:
+        raise Corrupted(Kind.RECORD_FORMAT, f"{name}: {error}") from error
     except ValueError as error:
-        raise Corrupted(Kind.RANGE_CHECKSUM, f"metarange {metarange_id}: {error}") from error
+        raise Corrupted(Kind.RANGE_CHECKSUM, f"{name}: {error}") from error
     if found.hex() != metarange_id:
-        raise Corrupted(Kind.RANGE_CHECKSUM, f"metarange {metarange_id} does not hash to its name")
+        raise Corrupted(Kind.RANGE_CHECKSUM, f"{name} does not hash to its name")
     ids, *others = (column.to_pylist() for column in batch.columns)
     return Metarange(metarange_id, tuple(one.hex() for one in ids), *map(tuple, others))
-
-
-def _write(
-    batch: pa.RecordBatch,
-    *,
-    level: int,
-    use_dictionary: list[str] | bool,
-    column_encoding: dict[str, str],
-) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pq.ParquetWriter(
-        sink,
-        batch.schema,
-        compression="zstd",
-        compression_level=1,
-        use_dictionary=use_dictionary,
-        column_encoding=column_encoding,
-        write_statistics=False,
-        store_schema=False,
-        data_page_size=_PAGE_BYTES,
-        max_rows_per_page=batch.num_rows,
-    ) as writer:
-        writer.write_batch(batch, row_group_size=batch.num_rows)
-        writer.add_key_value_metadata({_FORMAT_KEY: FORMAT, _LEVEL_KEY: str(level).encode()})
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]  # pyarrow has no types
-
-
-def _read(data: bytes, level: int, schema: pa.Schema, name: str) -> pa.RecordBatch:
-    try:
-        # Neither threads nor read-ahead: a range is one small row group that is in memory.
-        with pq.ParquetFile(pa.BufferReader(data), pre_buffer=False) as file:
-            metadata = file.metadata.metadata or {}
-            if metadata.get(_FORMAT_KEY) != FORMAT:
-                raise Corrupted(Kind.RECORD_FORMAT, f"{name} has an unknown format")
-            if metadata.get(_LEVEL_KEY) != str(level).encode():
-                raise Corrupted(Kind.RANGE_CHECKSUM, f"{name} has another level")
-            table = file.read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise Corrupted(Kind.RANGE_CHECKSUM, f"{name} is not readable: {error}") from error
-    if table.schema.names != schema.names or table.schema.types != schema.types:
-        raise Corrupted(Kind.RANGE_CHECKSUM, f"{name} has other columns")
-    batches = table.combine_chunks().to_batches()
-    if len(batches) != 1:
-        raise Corrupted(Kind.RANGE_CHECKSUM, f"{name} is empty")
-    return batches[0]

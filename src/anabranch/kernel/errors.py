@@ -25,6 +25,7 @@ class Kind(StrEnum):
     CURSOR = "cursor"
     VALUE = "value"
     BODY = "body"
+    DUMP = "dump"
     # Things that are not there
     REPOSITORY_NOT_FOUND = "repository_not_found"
     BRANCH_NOT_FOUND = "branch_not_found"
@@ -36,6 +37,8 @@ class Kind(StrEnum):
     UPLOAD_NOT_FOUND = "upload_not_found"
     ADDRESS_NOT_FOUND = "address_not_found"
     IMPORT_NOT_FOUND = "import_not_found"
+    TASK_NOT_FOUND = "task_not_found"
+    DUMP_NOT_FOUND = "dump_not_found"
     RANGE_NOT_FOUND = "range_not_found"
     USER_NOT_FOUND = "user_not_found"
     # Things that are there already
@@ -57,6 +60,7 @@ class Kind(StrEnum):
     ADDRESS_USED = "address_used"
     DEFAULT_BRANCH = "default_branch"
     NO_MERGE_BASE = "no_merge_base"
+    NOT_BARE = "not_bare"
     PARENT_NUMBER = "parent_number"
     EXPIRED = "expired"
     # Permission
@@ -83,6 +87,7 @@ class Kind(StrEnum):
     TOO_MANY = "too_many"
     TIMEOUT = "timeout"
     BUSY = "busy"
+    INTERRUPTED = "interrupted"
     # Stored data
     RANGE_LOST = "range_lost"
     RANGE_CHECKSUM = "range_checksum"

@@ -1,5 +1,6 @@
 """Typed ids and their grammars. Text becomes one of these types once, at the edge."""
 
+import functools
 import re
 from typing import NewType
 
@@ -37,6 +38,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _NAMESPACE = re.compile(r"(s3|local)://[A-Za-z0-9][A-Za-z0-9._-]*(/[^\x00-\x1f\x7f]*)?")
 
 
+@functools.lru_cache(limits.REFS_PARSED_MAX)
 def parse_repository_id(text: str) -> RepositoryId:
     """Return the name of a repository: lower-case letters, digits and `-`, 3 to 63 characters."""
     if not (

@@ -59,6 +59,7 @@ RANGE_WEIGHT_MAX = 16_384  # a cut is forced here: bounds the rewrite and the me
 RANGE_THRESHOLD_SLOPE = 3_068_843_483_582  # 2 * 2^64 / L^2, L = (average - minimum) / 0.886
 RANGE_BYTES_MAX = 256 * MIB  # a range file read whole: far above 16,384 entries of any kind
 RANGE_CACHE_BYTES_MAX = 192 * MIB  # decoded ranges a process keeps
+DIFFERENCES_CACHE_BYTES_MAX = 32 * MIB  # rows that ranges of two sides do not share
 METARANGE_CACHE_BYTES_MAX = 64 * MIB  # decoded metaranges a process keeps
 RANGE_THREADS = 4  # ranges encoded, written or read at a time: more threads fsync no faster
 RANGES_IN_FLIGHT_MAX = 64  # ranges of one build that are in memory and not yet written
@@ -89,6 +90,12 @@ IMPORT_PATHS_MAX = 100  # source paths of one import
 IMPORTS_RUNNING_MAX = 4  # imports of one process at a time: each is a thread that lists and hashes
 IMPORT_BEAT_S = 1  # how often a running import writes its progress
 IMPORT_SILENT_S = 60  # an import that wrote nothing for so long has died with its process
+DUMP_PART_BYTES = 1 * MIB  # a part of a dump of refs ends here; some 3,000 commits
+DUMP_PART_BYTES_MAX = 8 * MIB  # of a part that is read: its last line may be long
+DUMP_PARTS_MAX = 4_096  # of a list: some 12 million commits
+DUMP_INDEX_BYTES_MAX = 1 * MIB  # an index of so many parts has 500 KB
+DUMP_COMMITS_MAX = 4_000_000  # a restore holds 40 bytes of each while it judges them
+REFS_TASKS_RUNNING_MAX = 2  # dumps and restores of one process at a time: each is a thread
 IMPORT_KEEP_S = 86_400  # how long the state of an import that is over can be asked for
 
 # Requests
@@ -119,9 +126,28 @@ SQL_USERS_MAX = 4_999  # users of SQL: listed by one scan of SCAN_ROWS_MAX
 # Commands
 COMMAND_CONNECT_S = 10  # a server of the same network answers within milliseconds
 COMMAND_ANSWER_S = 600  # a merge of a large repository works before it answers
+COMMAND_KEEP_S = 30  # half of HEADERS_S, after which a server closes a silent connection
+NOTEBOOK_ROWS_MAX = 20  # rows of a table that a notebook shows: more would hide the next cell
+CONFLICTS_TOLD_MAX = 100_000  # that an error of the Python client holds: some 20 MB of paths
+SPOOL_BYTES_MAX = 8 * MIB  # what a written file keeps in memory; more goes to a temporary file
+COMPLETION_S = 1  # a shell that waits longer for names annoys more than it helps
+COMPLETION_NAMES_MAX = 100  # more names than a terminal shows
+IMPORT_POLL_S = 0.25  # between two questions how far an import is
+TRANSFERS_MAX = 64  # files at a time: each is a thread and a connection
+TRANSFERS_DEFAULT = 8  # hides the latency of small files; more gains nothing on one machine
+TRANSFER_PARTS_AT_ONCE = 4  # parts of one large file at a time
+TRANSFER_PART_BYTES = 16 * MIB  # what an interruption loses at most, unless the file is enormous
+TRANSFER_MULTIPART_BYTES = 64 * MIB  # from here on a file is sent in parts
+TRANSFER_ATTEMPTS = 4  # for one file or part, when the server is busy or the connection fails
+TRANSFER_RETRY_S = 0.5  # before the second attempt; then twice as long, each time
+TRANSFER_LOOKAHEAD_PAGES = 8  # pages of present objects without a match before each is asked for
+TRANSFER_COUNT_PAGES = 20  # pages counted before a download, for its total
+GRAPH_REFS_MAX = 1_000  # branches, and tags, whose names a graph shows
+STAT_FOLDERS_MAX = 1_000  # folders told apart by `diff --stat`; deeper ones join their parents
 MERGE_CHANGES_SHOWN_MAX = 20  # paths a person reads after a merge; `diff` shows the rest
 
 # S3
+REFS_PARSED_MAX = 1_024  # names and ref expressions in use at a time; a parsed one is a few words
 SIGNING_KEYS_CACHED_MAX = 4_096  # one per access key, day and region; under 300 bytes each
 TRAILERS_MAX = 16  # trailing headers of a body; S3 knows a checksum and a signature
 XML_DEPTH_MAX = 8  # nesting of a request's document; the deepest of S3's has 6 levels

@@ -1,5 +1,6 @@
 """Ref expressions: `main`, `v1~2`, `dev^2~1`, `main@`, `main$`, a commit id or its prefix."""
 
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -41,6 +42,7 @@ class RefExpression:
         return self.modifier is Modifier.NONE and not self.steps
 
 
+@functools.lru_cache(limits.REFS_PARSED_MAX)
 def parse_ref(text: str) -> RefExpression:
     """Parse a ref expression; raise InvalidInput with the reason.
 

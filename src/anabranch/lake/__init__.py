@@ -16,6 +16,7 @@ from anabranch.lake.commits import Commits
 from anabranch.lake.committed import Committed
 from anabranch.lake.diffs import Diffs
 from anabranch.lake.drivers import MergeDriver
+from anabranch.lake.dumps import Dumps
 from anabranch.lake.import_sources import ImportSources
 from anabranch.lake.imports import Imports
 from anabranch.lake.listing import Listing
@@ -24,11 +25,15 @@ from anabranch.lake.merges import Merges
 from anabranch.lake.objects import Objects
 from anabranch.lake.range_files import BlockRangeFiles
 from anabranch.lake.range_store import RangeStore
+from anabranch.lake.refs_files import RefsFiles
+from anabranch.lake.refs_tasks import RefsTasks
 from anabranch.lake.repositories import Repositories
 from anabranch.lake.resolve import Resolver
+from anabranch.lake.restores import Restores
 from anabranch.lake.staging import Staging
 from anabranch.lake.states import States
 from anabranch.lake.subtrees import Subtrees
+from anabranch.lake.symlinks import Symlinks
 from anabranch.lake.tags import Tags
 from anabranch.lake.uploads import Uploads
 from anabranch.storage.blocks.base import BlockStore
@@ -76,15 +81,7 @@ class Lake:
         self.subtrees = Subtrees(kv, states, self.resolve, self.staging, self.committed)
         self.addresses = Addresses(kv, writer, blocks, self.bodies, self.objects, clock)
         self.uploads = Uploads(
-            kv,
-            writer,
-            blocks,
-            self.bodies,
-            states,
-            self.objects,
-            self.addresses,
-            clock,
-            ids,
+            kv, writer, blocks, self.bodies, states, self.objects, self.addresses, clock, ids
         )
         self.imports = Imports(
             kv,
@@ -98,8 +95,26 @@ class Lake:
             clock,
             ids,
         )
+        self.symlinks = Symlinks(writer, blocks, self.resolve, self.listing, clock)
+        refs = RefsFiles(blocks, writer)
+        self.dumps = Dumps(kv, states, refs)
+        self.restores = self._restores(refs)
+        self.refs_tasks = RefsTasks(kv, writer, states, self.dumps, self.restores, clock, ids)
+
+    def _restores(self, refs: RefsFiles) -> Restores:
+        return Restores(
+            self.kv,
+            self.writer,
+            self.blocks,
+            self.states,
+            self.resolve,
+            self.staging,
+            self.committed,
+            refs,
+        )
 
     def close(self) -> None:
         """End the lake's own threads; the stores are the caller's to close afterwards."""
         self.imports.close()
+        self.refs_tasks.close()
         self.committed.close()

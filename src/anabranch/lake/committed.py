@@ -153,7 +153,7 @@ class Committed:
         start: str = "",
         after: str = "",
         amount: int,
-    ) -> pa.RecordBatch:
+    ) -> Entries:
         """Return the first `amount` rows that `scan` would yield."""
         found = self._store.metarange(namespace, metarange)
         within = _interval(prefix, start, after, None)
@@ -165,7 +165,7 @@ class Committed:
                 left -= len(parts[-1])
                 if not left:
                     break
-        return pa.record_batch(Entries.concat(parts) if parts else NO_ENTRIES)
+        return Entries.concat(parts) if parts else NO_ENTRIES
 
     def _slices(
         self, namespace: Namespace, metarange: Metarange, within: Interval

@@ -1,27 +1,57 @@
 """Walks over two or three metaranges at once that enter only ranges the sides do not share.
 
 A range that two sides share holds the same rows on both, and no other range of either side has
-paths inside it: so both leave it out. What remains is walked in aligned pieces, which hold all
-paths of one interval on each side.
+paths inside it: so both leave it out. What remains falls into groups of ranges that overlap, and of
+a group only the rows matter that the sides do not share either. Which these are follows from the
+ranges' ids alone: the store keeps them for the next diff or merge.
 """
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import pyarrow as pa
 
 from anabranch.kernel import limits
-from anabranch.kernel.ids import Namespace
+from anabranch.kernel.ids import Namespace, RangeId
 from anabranch.kernel.ranges import NO_ENTRIES, Interval, Metarange
 from anabranch.lake.range_store import RangeStore
 from anabranch.native import ranges as native
 from anabranch.native.ranges import Entries
 
 P = TypeVar("P")
+Pair = tuple[Entries, Entries]
+Triple = tuple[Entries, Entries, Entries]
 
 Strategy = Literal["source-wins", "dest-wins"]
 _STRATEGY_CODES: dict[Strategy | None, int] = {None: 0, "source-wins": 1, "dest-wins": 2}
+_GROUP_RANGES_MAX = 8  # compared whole; a longer chain of ranges that overlap is walked in pieces
+_KEPT_SHARE = 4  # rows of a group for each one that is kept: where all differs, nothing is gained
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Two metaranges to be compared in an interval."""
+
+    store: RangeStore
+    namespace: Namespace
+    left: Metarange
+    right: Metarange
+    within: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Ranges of two metaranges that overlap one another and no others."""
+
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether the group is compared whole."""
+        return len(self.left) + len(self.right) <= _GROUP_RANGES_MAX
 
 
 class _Side:
@@ -35,7 +65,6 @@ class _Side:
         indexes: Sequence[int],
         within: Interval,
     ) -> None:
-        self._metarange = metarange
         self._left = deque(indexes)
         self._loaded = store.ahead(namespace, metarange, indexes)
         self._within = within
@@ -44,7 +73,7 @@ class _Side:
     def load(self) -> bool:
         """Make rows at the front available; False when none are left."""
         while not len(self._rows) and self._left:
-            self._rows = self._clip(*next(self._loaded))
+            self._rows = _clip(next(self._loaded)[1], self._within)
             self._left.popleft()
         return bool(len(self._rows))
 
@@ -58,17 +87,6 @@ class _Side:
         """The last path of the rows at the front."""
         return self._rows.path(len(self._rows) - 1)
 
-    def load_until(self, low: str, high: str) -> bool:
-        """Drop paths below `low`; then load as `load` if there may be any up to `high`."""
-        if len(self._rows):
-            self._rows = self._rows.slice(self._rows.lower_bound(low), len(self._rows))
-        while not len(self._rows) and self._left and self._metarange.firsts[self._left[0]] <= high:
-            index, rows = next(self._loaded)
-            self._left.popleft()
-            rows = self._clip(index, rows)
-            self._rows = rows.slice(rows.lower_bound(low), len(rows))
-        return bool(len(self._rows)) and self.first <= high
-
     def take(self, bound: str) -> Entries:
         """Take the rows at the front up to and with `bound`."""
         if not len(self._rows):
@@ -77,14 +95,6 @@ class _Side:
         taken = self._rows.slice(0, stop)
         self._rows = self._rows.slice(stop, len(self._rows))
         return taken
-
-    def _clip(self, index: int, rows: Entries) -> Entries:
-        start, stop = 0, len(rows)
-        if self._metarange.firsts[index] < self._within.start:
-            start = rows.lower_bound(self._within.start)
-        if self._within.end is not None and self._metarange.lasts[index] >= self._within.end:
-            stop = rows.lower_bound(self._within.end)
-        return rows.slice(start, max(start, stop))
 
 
 def diff(
@@ -96,11 +106,7 @@ def diff(
     `right_size_bytes` (0 where absent), then those of entries: the right row, or the left one of a
     removed path.
     """
-    sides = (
-        _Side(store, namespace, left, _unshared(left, right, within), within),
-        _Side(store, namespace, right, _unshared(right, left, within), within),
-    )
-    for pairs in _portions(_pairs(*sides)):
+    for pairs in _differing(_Sides(store, namespace, left, right, within)):
         columns = native.diff_many(pairs)
         if len(columns):
             yield pa.record_batch(columns)
@@ -120,19 +126,148 @@ def three_way(
     LAKE.md 2.9.
     """
     base, source, dest = sides
-    of_base, of_source = _unshared(base, source, within), _unshared(source, base, within)
-    of_dest = _overlapping(dest, _spans(base, of_base), _spans(source, of_source))
-    walk = _triples(
-        _Side(store, namespace, base, of_base, within),
-        _Side(store, namespace, source, of_source, within),
-        _Side(store, namespace, dest, of_dest, within),
-    )
-    for triples in _portions(walk):
+    for pairs in _differing(_Sides(store, namespace, base, source, within)):
+        triples = _with_dest(store, namespace, pairs, base, dest)
         changes, conflicts = native.three_way_many(triples, _STRATEGY_CODES[strategy])
         yield changes, pa.record_batch(conflicts)
 
 
-def _pairs(left: _Side, right: _Side) -> Iterator[tuple[Entries, Entries]]:
+def _differing(sides: _Sides) -> Iterator[list[Pair]]:
+    """Yield the rows that the sides do not share, in order, as growing lists of pairs.
+
+    The rows of a pair are all of its interval that are not on the other side, equal in each column.
+    """
+    portion: list[_Group] = []
+    size = 1
+    for group in _groups(sides):
+        if group.is_whole:
+            portion.append(group)
+        if portion and (len(portion) >= size or not group.is_whole):
+            yield _compared(sides, portion)
+            portion = []
+            size = min(2 * size, limits.RANGES_AHEAD_MAX)
+        if not group.is_whole:
+            yield from _walked(sides, group)
+    if portion:
+        yield _compared(sides, portion)
+
+
+def _groups(sides: _Sides) -> Iterator[_Group]:
+    left, right = sides.left, sides.right
+    of_left = deque(_unshared(left, right, sides.within))
+    of_right = deque(_unshared(right, left, sides.within))
+    while of_left or of_right:
+        lefts: list[int] = []
+        rights: list[int] = []
+        end = ""
+        while of_left or of_right:
+            takes_left = not of_right or (
+                bool(of_left) and left.firsts[of_left[0]] <= right.firsts[of_right[0]]
+            )
+            metarange, queue = (left, of_left) if takes_left else (right, of_right)
+            if (lefts or rights) and metarange.firsts[queue[0]] > end:
+                break
+            index = queue.popleft()
+            (lefts if takes_left else rights).append(index)
+            end = max(end, metarange.lasts[index])
+        yield _Group(tuple(lefts), tuple(rights))
+
+
+def _compared(sides: _Sides, groups: Sequence[_Group]) -> list[Pair]:
+    """Return what differs in each group; what is not known is read and compared side by side."""
+    known = sides.store.differences
+    keys = [
+        (
+            tuple(sides.left.ids[index] for index in group.left),
+            tuple(sides.right.ids[index] for index in group.right),
+        )
+        for group in groups
+    ]
+    found = [known.find(key) for key in keys]
+    missing = [at for at, pair in enumerate(found) if pair is None]
+    wanted = [range_id for at in missing for some in keys[at] for range_id in some]
+    rows = dict(
+        zip(wanted, sides.store.ranges(sides.namespace, wanted), strict=True) if wanted else ()
+    )
+    pairs = [(_joined(rows, keys[at][0]), _joined(rows, keys[at][1])) for at in missing]
+    for at, whole, pair in zip(missing, pairs, native.differing_many(pairs), strict=True):
+        found[at] = pair
+        if _KEPT_SHARE * (len(pair[0]) + len(pair[1])) <= len(whole[0]) + len(whole[1]):
+            known.put(keys[at], pair, pair[0].memory_bytes + pair[1].memory_bytes)
+    within = sides.within
+    return [(_clip(pair[0], within), _clip(pair[1], within)) for pair in found if pair is not None]
+
+
+def _walked(sides: _Sides, group: _Group) -> Iterator[list[Pair]]:
+    """Yield what differs in a long group, in pieces."""
+    store, namespace, within = sides.store, sides.namespace, sides.within
+    pieces = _pairs(
+        _Side(store, namespace, sides.left, group.left, within),
+        _Side(store, namespace, sides.right, group.right, within),
+    )
+    for pairs in _portions(pieces):
+        yield native.differing_many(pairs)
+
+
+def _with_dest(
+    store: RangeStore,
+    namespace: Namespace,
+    pairs: Sequence[Pair],
+    base: Metarange,
+    dest: Metarange,
+) -> list[Triple]:
+    """Return the pairs, cut where ranges of dest end, with the rows that dest has there."""
+    pieces: list[tuple[Entries, Entries, int]] = []
+    for of_base, of_source in pairs:
+        while len(of_base) or len(of_source):
+            index = dest.index_at(_first(of_base, of_source))
+            stops = len(of_base), len(of_source)
+            if index < len(dest):
+                last = dest.lasts[index]
+                stops = of_base.upper_bound(last), of_source.upper_bound(last)
+            pieces.append((of_base.slice(0, stops[0]), of_source.slice(0, stops[1]), index))
+            of_base = of_base.slice(stops[0], len(of_base))
+            of_source = of_source.slice(stops[1], len(of_source))
+
+    def is_base(piece: tuple[Entries, Entries, int]) -> bool:
+        """Tell whether dest has what base has: its range is one of base's, which holds all."""
+        of_base, of_source, index = piece
+        is_shared = dest.ids[index] in base.members
+        return is_shared and _first(of_base, of_source) >= dest.firsts[index]
+
+    asked = [piece for piece in pieces if piece[2] < len(dest) and not is_base(piece)]
+    wanted = list(dict.fromkeys(dest.ids[index] for _, _, index in asked))
+    rows = dict(zip(wanted, store.ranges(namespace, wanted), strict=True))
+    triples: list[Triple] = []
+    for piece in pieces:
+        of_base, of_source, index = piece
+        of_dest = NO_ENTRIES
+        if index < len(dest):
+            of_dest = of_base if is_base(piece) else rows[dest.ids[index]]
+        triples.append((of_base, of_source, of_dest))
+    return triples
+
+
+def _first(left: Entries, right: Entries) -> str:
+    """Return the first path of two sides of which one at least has rows."""
+    if not len(left) or not len(right):
+        return left.path(0) if len(left) else right.path(0)
+    return min(left.path(0), right.path(0))
+
+
+def _joined(rows: dict[RangeId, Entries], ids: Sequence[RangeId]) -> Entries:
+    if len(ids) == 1:
+        return rows[ids[0]]
+    return Entries.concat([rows[one] for one in ids]) if ids else NO_ENTRIES
+
+
+def _clip(rows: Entries, within: Interval) -> Entries:
+    start = rows.lower_bound(within.start)
+    stop = len(rows) if within.end is None else rows.lower_bound(within.end, start)
+    return rows if stop - start == len(rows) else rows.slice(start, stop)
+
+
+def _pairs(left: _Side, right: _Side) -> Iterator[Pair]:
     while True:
         has_left, has_right = left.load(), right.load()
         if has_left and has_right:
@@ -142,21 +277,6 @@ def _pairs(left: _Side, right: _Side) -> Iterator[tuple[Entries, Entries]]:
         else:
             return
         yield left.take(bound), right.take(bound)
-
-
-def _triples(base: _Side, source: _Side, dest: _Side) -> Iterator[tuple[Entries, Entries, Entries]]:
-    while True:
-        has_base, has_source = base.load(), source.load()
-        if has_base and has_source:
-            low, bound = min(base.first, source.first), min(base.last, source.last)
-        elif has_base or has_source:
-            only = base if has_base else source
-            low, bound = only.first, only.last
-        else:
-            return
-        if dest.load_until(low, bound):
-            bound = min(bound, dest.last)
-        yield base.take(bound), source.take(bound), dest.take(bound)
 
 
 def _portions(pieces: Iterator[P]) -> Iterator[list[P]]:
@@ -182,19 +302,3 @@ def _unshared(metarange: Metarange, other: Metarange, within: Interval) -> list[
         if metarange.ids[index] not in other.members:
             found.append(index)
     return found
-
-
-def _spans(metarange: Metarange, indexes: Sequence[int]) -> list[tuple[str, str]]:
-    return [(metarange.firsts[index], metarange.lasts[index]) for index in indexes]
-
-
-def _overlapping(metarange: Metarange, *spans: Sequence[tuple[str, str]]) -> list[int]:
-    """Return the ranges that overlap any span."""
-    found: set[int] = set()
-    for some in spans:
-        for first, last in some:
-            index = metarange.index_at(first)
-            while index < len(metarange) and metarange.firsts[index] <= last:
-                found.add(index)
-                index += 1
-    return sorted(found)

@@ -3,7 +3,6 @@
 Bytes are not read: entries keep the source's URI (docs/protocol.md 2.12).
 """
 
-import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,10 +12,12 @@ from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE, Entry, encode_entry
 from anabranch.kernel.errors import Forbidden, InvalidInput, Kind, NotFound
 from anabranch.kernel.ids import Address, Namespace, parse_path
 from anabranch.kernel.pages import prefix_end
-from anabranch.kernel.ranges import Interval
+from anabranch.kernel.ranges import NO_ENTRIES, Interval
 from anabranch.lake import keyspace
 from anabranch.lake.local_files import LocalFiles, is_file
 from anabranch.lake.repositories import namespaces_above
+from anabranch.native import ranges as native
+from anabranch.native.ranges import Entries
 from anabranch.storage.blocks.base import Block, BlockStore, split_address
 from anabranch.storage.kv.base import Condition, KVStore, is_as_seen, scan_prefix
 
@@ -82,34 +83,30 @@ class ImportSources:
         found = [self._outside(source) for source in sources if not is_file(source.uri)]
         return sorted(set(found))
 
-    def batches(self, sources: Sequence[ImportSource]) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Yield (paths, staging rows) of all sources in path order, each path once.
+    def batches(self, sources: Sequence[ImportSource]) -> Iterator[Entries]:
+        """Yield the rows of all sources in path order, each path once.
 
         Of sources that name the same path the last one listed wins.
         """
-        streams = [self._numbered(source, -index) for index, source in enumerate(sources)]
-        merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=_order)
+        streams = [
+            self._files_of(source) if is_file(source.uri) else self._objects_of(source)
+            for source in sources
+        ]
+        return streams[0] if len(streams) == 1 else _woven(streams)
+
+    def _objects_of(self, source: ImportSource) -> Iterator[Entries]:
         paths: list[bytes] = []
         values: list[bytes] = []
-        last = None
-        for path, _, entry in merged:
-            if path == last:
-                continue
-            last = path
-            paths.append(path.encode())
+        for path, entry in self._blocks_of(source):
+            paths.append(parse_path(path).encode())
             values.append(encode_entry(entry))
             if len(paths) == _PORTION:
-                yield paths, values
+                yield native.staging_rows(paths, values)
                 paths, values = [], []
         if paths:
-            yield paths, values
+            yield native.staging_rows(paths, values)
 
-    def _numbered(self, source: ImportSource, number: int) -> Iterator[tuple[str, int, Entry]]:
-        rows = self._files_of(source) if is_file(source.uri) else self._objects_of(source)
-        for path, entry in rows:
-            yield parse_path(path), number, entry
-
-    def _objects_of(self, source: ImportSource) -> Iterator[Row]:
+    def _blocks_of(self, source: ImportSource) -> Iterator[Row]:
         bucket, key = split_address(source.uri)
         if source.kind is SourceKind.OBJECT:
             block = self._blocks.find(source.uri)
@@ -130,21 +127,29 @@ class ImportSources:
                 return
             after = page.next_after
 
-    def _files_of(self, source: ImportSource) -> Iterator[Row]:
-        for found in self._files.walk(source.uri):
-            entry = Entry(
-                Address(found.uri),
-                found.checksum,
-                found.size_bytes,
-                found.mtime_us,
-                DEFAULT_CONTENT_TYPE,
+    def _files_of(self, source: ImportSource) -> Iterator[Entries]:
+        is_object = source.kind is SourceKind.OBJECT
+        for run in self._files.walk(source.uri):
+            if is_object and not run.is_single:
+                raise NotFound(Kind.IMPORT_SOURCE, f"{source.uri!r} is a directory")
+            head = source.prefix + run.directory
+            if is_object:
+                # The path need not end as the file's name does.
+                values = [encode_entry(_entry_of(self._found(source.uri)))]
+                yield native.staging_rows([parse_path(source.destination).encode()], values)
+                return
+            if 4 * (len(head) + max(map(len, run.names))) > limits.PATH_BYTES_MAX:
+                for name in run.names:
+                    parse_path(head + name)
+            yield native.file_rows(
+                head, run.base, DEFAULT_CONTENT_TYPE, run.names, run.sizes_bytes, run.mtimes_us
             )
-            if source.kind is SourceKind.OBJECT:
-                if found.path:
-                    raise NotFound(Kind.IMPORT_SOURCE, f"{source.uri!r} is a directory")
-                yield source.destination, entry
-            else:
-                yield source.prefix + (found.path or found.uri.rpartition("/")[2]), entry
+
+    def _found(self, uri: str) -> Block:
+        block = self._files.find(uri)
+        if block is None:
+            raise NotFound(Kind.IMPORT_SOURCE, f"no file {uri!r}")
+        return block
 
     def _outside(self, source: ImportSource) -> Condition:
         if not source.uri.startswith(("s3://", "local://")):
@@ -180,5 +185,22 @@ def _entry_of(block: Block) -> Entry:
     )
 
 
-def _order(row: tuple[str, int, Entry]) -> tuple[str, int]:
-    return row[0], row[1]
+def _woven(streams: Sequence[Iterator[Entries]]) -> Iterator[Entries]:
+    """Yield the rows of sorted streams in path order; of equal paths the last stream's row."""
+    fronts = [NO_ENTRIES for _ in streams]
+    while True:
+        fronts = [
+            front if len(front) else next(stream, NO_ENTRIES)
+            for front, stream in zip(fronts, streams, strict=True)
+        ]
+        lasts = [front.path(len(front) - 1) for front in fronts if len(front)]
+        if not lasts:
+            return
+        bound = min(lasts)
+        taken = NO_ENTRIES
+        for at, front in enumerate(fronts):
+            stop = front.upper_bound(bound)
+            if stop:
+                taken = native.merge_many([(taken, front.slice(0, stop), False)])[0][0]
+                fronts[at] = front.slice(stop, len(front))
+        yield taken

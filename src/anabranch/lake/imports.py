@@ -35,7 +35,6 @@ from anabranch.lake.resolve import Resolver
 from anabranch.lake.staging import Plan, Staging
 from anabranch.lake.states import States
 from anabranch.lake.values import BranchState, Repository
-from anabranch.native import ranges as native
 from anabranch.storage.kv.base import (
     KVStore,
     Prepared,
@@ -383,6 +382,6 @@ class _Runner:
         )
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for paths, values in self.sources.batches(self.order.sources):
-            yield native.staging_batch(paths, values)
-            self.progress.add(len(paths))
+        for rows in self.sources.batches(self.order.sources):
+            yield pa.record_batch(rows)
+            self.progress.add(len(rows))

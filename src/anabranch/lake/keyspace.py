@@ -28,6 +28,7 @@ COMPLETED_UPLOADS = b"upload_completed/"
 UPLOAD_PARTS = b"upload_part/"
 ISSUED = b"issued/"
 IMPORTS = b"import/"
+REFS_TASKS = b"refs_task/"
 
 
 def repository(repository_id: RepositoryId) -> bytes:
@@ -153,6 +154,21 @@ def imports(incarnation: IncarnationId) -> bytes:
 def import_job(incarnation: IncarnationId, import_id: str) -> bytes:
     """Return the key of an import's state."""
     return imports(incarnation) + import_id.encode()
+
+
+def bare(incarnation: IncarnationId) -> bytes:
+    """Return the key that marks a repository without refs, into which a dump may be restored."""
+    return b"bare/" + incarnation.encode()
+
+
+def refs_tasks(incarnation: IncarnationId) -> bytes:
+    """Return the prefix of a repository's dumps and restores."""
+    return REFS_TASKS + incarnation.encode() + b"/"
+
+
+def refs_task(incarnation: IncarnationId, task_id: str) -> bytes:
+    """Return the key of the state of a dump or restore."""
+    return refs_tasks(incarnation) + task_id.encode()
 
 
 def retired(incarnation: IncarnationId) -> bytes:

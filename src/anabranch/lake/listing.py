@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock
-from anabranch.kernel.entries import Entry, decode_entry
 from anabranch.kernel.errors import Kind, Unavailable
 from anabranch.kernel.ids import BranchId, MetarangeId, Namespace
 from anabranch.kernel.pages import Page, prefix_end
+from anabranch.kernel.ranges import entry_at
 from anabranch.lake import keyspace
 from anabranch.lake.committed import Committed
 from anabranch.lake.resolve import Resolver
-from anabranch.lake.rows import entries_of
 from anabranch.lake.staging import newest_rows
 from anabranch.lake.states import States
 from anabranch.lake.values import (
@@ -28,9 +27,20 @@ from anabranch.lake.values import (
     Stat,
     full_address,
 )
+from anabranch.native import ranges as native
+from anabranch.native.ranges import Entries
 from anabranch.storage.kv.base import Scan, key_after_prefix
 
 _FIRST_READ_WITH_DELIMITER = 64
+
+
+@dataclass(frozen=True, slots=True)
+class RowsPage:
+    """A page of objects as columns, for answers that are written without a value for each."""
+
+    repository: Repository
+    rows: Entries
+    next_after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +48,7 @@ class _Part:
     """Live rows of one snapshot; `next_start` is where the next part begins, None at the end."""
 
     repository: Repository
-    rows: list[tuple[str, Entry]]
+    rows: Entries
     next_start: str | None
 
 
@@ -79,8 +89,36 @@ class Listing:
             if not state.is_done and self._clock.now_ns() > deadline_ns:
                 if state.items:
                     return state.page(is_cut=True)
-                raise Unavailable(Kind.BUSY, "the listing found nothing in time, try again")
+                raise _too_long()
         return state.page()
+
+    def rows(
+        self, resolved: Resolved, *, prefix: str = "", after: str = "", amount: int
+    ) -> RowsPage:
+        """Return the page that `page` gives without a delimiter, `amount` at least 1.
+
+        Raises Unavailable(BUSY) when nothing was found within LISTING_S.
+        """
+        start = _first_start(prefix, after, "")
+        deadline_ns = self._clock.now_ns() + limits.LISTING_S * 1_000_000_000
+        parts: list[Entries] = []
+        count = 0
+        while True:
+            part = self._part(resolved, prefix, start, amount + 1 - count)
+            parts.append(part.rows)
+            count += len(part.rows)
+            if part.next_start is None or count > amount:
+                break
+            start = part.next_start
+            if self._clock.now_ns() > deadline_ns:
+                if not count:
+                    raise _too_long()
+                break
+        # Rows may follow the last part's, and what is past the page does.
+        has_more = count > amount or part.next_start is not None
+        rows = Entries.concat(parts).slice(0, min(count, amount))
+        next_after = rows.path(len(rows) - 1) if has_more and len(rows) else None
+        return RowsPage(part.repository, rows, next_after)
 
     def _part(self, resolved: Resolved, prefix: str, start: str, count: int) -> _Part:
         return self._resolver.on_branch(
@@ -92,7 +130,7 @@ class Listing:
     def _committed_part(self, fixed: Resolved, prefix: str, start: str, count: int) -> _Part:
         namespace = fixed.repository.namespace
         rows = self._committed_rows(namespace, fixed.metarange, prefix, start, count)
-        next_start = rows[-1][0] + "\x00" if len(rows) == count else None
+        next_start = _last(rows) + "\x00" if len(rows) == count else None
         return _Part(fixed.repository, rows, next_start)
 
     def _staged_part(
@@ -114,7 +152,7 @@ class Listing:
         metarange = MetarangeId("") if resolved.is_staging_only else state.record.metarange
         head = self._committed_rows(repository.namespace, metarange, prefix, start, count)
         if len(head) == count:
-            ends.append(head[-1][0])
+            ends.append(_last(head))
         covered = min(ends) if ends else None
         staged = newest_rows(tokens, scans, None if covered is None else covered.encode())
         rows = _merged(head, staged, covered)
@@ -122,9 +160,8 @@ class Listing:
 
     def _committed_rows(
         self, namespace: Namespace, metarange: MetarangeId, prefix: str, start: str, count: int
-    ) -> list[tuple[str, Entry]]:
-        batch = self._committed.page(namespace, metarange, prefix=prefix, start=start, amount=count)
-        return entries_of(batch)
+    ) -> Entries:
+        return self._committed.page(namespace, metarange, prefix=prefix, start=start, amount=count)
 
 
 class _Progress:
@@ -140,19 +177,20 @@ class _Progress:
 
     def take(self, part: _Part) -> None:
         """Add a part's rows; rows under a common prefix already given are passed over."""
-        for path, entry in part.rows:
-            if path < self.start:
-                continue
-            if self._delimiter:
-                cut = path.find(self._delimiter, len(self._prefix))
-                if cut >= 0:
-                    self._add_prefix(path[: cut + len(self._delimiter)])
-                    if self.is_done:
-                        return
-                    continue
-            self.items.append(Stat(path, entry, full_address(part.repository, entry)))
-            if len(self.items) > self._amount:
-                self.is_done = True
+        rows = part.rows
+        row = rows.lower_bound(self.start)
+        while row < len(rows):
+            path = rows.path(row)
+            cut = path.find(self._delimiter, len(self._prefix)) if self._delimiter else -1
+            if cut >= 0:
+                self._add_prefix(path[: cut + len(self._delimiter)])
+                row = rows.lower_bound(self.start, row + 1)
+            else:
+                entry = entry_at(rows, row)
+                self.items.append(Stat(path, entry, full_address(part.repository, entry)))
+                self.is_done = len(self.items) > self._amount
+                row += 1
+            if self.is_done:
                 return
         if part.next_start is None:
             self.is_done = True
@@ -192,14 +230,19 @@ def _scan(token: str, start: str, end: str | None, count: int) -> Scan:
     return Scan(prefix + start.encode(), last, count)
 
 
-def _merged(
-    head: list[tuple[str, Entry]], staged: dict[bytes, bytes], covered: str | None
-) -> list[tuple[str, Entry]]:
+def _merged(head: Entries, staged: dict[bytes, bytes], covered: str | None) -> Entries:
     """Lay staging rows over committed ones, up to and including `covered`."""
+    if covered is not None:
+        head = head.slice(0, head.upper_bound(covered))
     if not staged:
-        return head if covered is None else [row for row in head if row[0] <= covered]
-    merged: dict[str, Entry | None] = {
-        path: entry for path, entry in head if covered is None or path <= covered
-    }
-    merged.update((path.decode(), decode_entry(value)) for path, value in staged.items())
-    return [(path, entry) for path in sorted(merged) if (entry := merged[path]) is not None]
+        return head
+    changes = native.staging_rows(list(staged), list(staged.values()))
+    return native.merge_many([(head, changes, False)])[0][0]
+
+
+def _last(rows: Entries) -> str:
+    return rows.path(len(rows) - 1)
+
+
+def _too_long() -> Unavailable:
+    return Unavailable(Kind.BUSY, "the listing found nothing in time, try again")

@@ -6,7 +6,6 @@ nor when they are read, so that no link leads out of it. The server's own direct
 below a root, is never entered.
 """
 
-import contextlib
 import hashlib
 import os
 import stat
@@ -31,27 +30,34 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Not blocking, so that a FIFO put in a file's place is refused instead of waited for.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
+_RUN_FILES_MAX = 5_000  # of one directory at a time
+
 Inode = tuple[int, int]
 """Device and number of a file."""
 
 
 @dataclass(frozen=True, slots=True)
-class LocalFile:
-    """A regular file: `path` relative to where the walk began."""
+class FileRun:
+    """Regular files of one directory, in byte order of their names, none of them empty.
 
-    path: str
-    uri: str
-    size_bytes: int
-    mtime_us: int
+    `directory` is relative to where the walk began, empty or with a slash at its end; `base` is the
+    directory's URI with a slash. `is_single`: the walk began at this one file.
+    """
 
-    @property
-    def checksum(self) -> str:
-        """Return 32 hex digits of name, size and mtime: it is not read (docs/protocol.md 3.6)."""
-        return checksum_of(self.uri, self.size_bytes, self.mtime_us)
+    directory: str
+    base: str
+    names: list[str]
+    sizes_bytes: list[int]
+    mtimes_us: list[int]
+    is_single: bool = False
 
 
 def checksum_of(uri: str, size_bytes: int, mtime_us: int) -> str:
-    """Return the checksum of an imported file, which says nothing about its bytes."""
+    """Return the checksum of an imported file, which says nothing about its bytes.
+
+    32 hex digits of name, size and mtime: it is not read (docs/protocol.md 3.6). `file_rows` of
+    the native library makes the same for many.
+    """
     text = f"{uri}\n{size_bytes}\n{mtime_us}"
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -67,7 +73,7 @@ class LocalFiles:
         self._roots = tuple(root for root in parts if not _is_inside(root, own))
         self._own = None if own is None else _inode_of(own.stat())
 
-    def walk(self, uri: str) -> Iterator[LocalFile]:
+    def walk(self, uri: str) -> Iterator[FileRun]:
         """Yield the files below a directory in byte order of their paths, or the one at `uri`.
 
         Raises Forbidden outside the roots and at symbolic links, NotFound, InvalidInput for names
@@ -82,7 +88,10 @@ class LocalFiles:
             finally:
                 os.close(descriptor)
             if stat.S_ISREG(found.st_mode):
-                yield LocalFile("", base, found.st_size, found.st_mtime_ns // 1_000)
+                name = parts[-1]
+                mtime_us = found.st_mtime_ns // 1_000
+                place = base[: -len(name)]
+                yield FileRun("", place, [name], [found.st_size], [mtime_us], is_single=True)
                 return
         yield from _walk(root, parts, base, "", self._own)
 
@@ -299,42 +308,58 @@ def _step(directory: int, name: str, flags: int) -> int:
 
 def _walk(
     root: Sequence[str], parts: Sequence[str], base: str, relative: str, own: Inode | None
-) -> Iterator[LocalFile]:
+) -> Iterator[FileRun]:
     """Yield regular files of a directory and those below, in byte order of whole paths."""
     if len(relative.encode(errors="surrogateescape")) > limits.PATH_BYTES_MAX:
         raise InvalidInput(Kind.IMPORT_SOURCE, f"a directory lies too deep: {relative[:80]!r}...")
     descriptor = _open(root, parts, _DIRECTORY, own)
-    found: list[tuple[str, os.stat_result]] = []
     try:
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                # One that is gone by now was deleted while the directory was read.
-                with contextlib.suppress(FileNotFoundError):
-                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+        found = _scanned(descriptor)
     except OSError as error:
         raise _unreadable(base, error) from error
     finally:
         os.close(descriptor)
-    # A directory sorts as its name and a slash: so the order is that of the files' paths.
-    for name, status in sorted(found, key=_order):
-        path = f"{relative}{name}"
-        if stat.S_ISLNK(status.st_mode):
+    found.sort()
+    names: list[str] = []
+    sizes_bytes: list[int] = []
+    mtimes_us: list[int] = []
+    for _, name, kind, size_bytes, mtime_us in found:
+        if kind == stat.S_IFREG:
+            names.append(name)
+            sizes_bytes.append(size_bytes)
+            mtimes_us.append(mtime_us)
+        elif kind == stat.S_IFLNK:
             raise Forbidden(
-                Kind.IMPORT_SOURCE, f"{path!r} is a symbolic link; imports do not follow links"
+                Kind.IMPORT_SOURCE,
+                f"{relative + name!r} is a symbolic link; imports do not follow links",
             )
-        if stat.S_ISDIR(status.st_mode):
-            yield from _walk(root, [*parts, name], f"{base}/{name}", f"{path}/", own)
-        elif stat.S_ISREG(status.st_mode):
-            mtime_us = status.st_mtime_ns // 1_000
-            yield LocalFile(path, f"{base}/{name}", status.st_size, mtime_us)
+        if names and (kind == stat.S_IFDIR or len(names) == _RUN_FILES_MAX):
+            yield FileRun(relative, f"{base}/", names, sizes_bytes, mtimes_us)
+            names, sizes_bytes, mtimes_us = [], [], []
+        if kind == stat.S_IFDIR:
+            yield from _walk(root, [*parts, name], f"{base}/{name}", f"{relative}{name}/", own)
+    if names:
+        yield FileRun(relative, f"{base}/", names, sizes_bytes, mtimes_us)
 
 
-def _order(item: tuple[str, os.stat_result]) -> bytes:
-    name, status = item
-    try:
-        encoded = name.encode()
-    except UnicodeEncodeError:
-        raise InvalidInput(
-            Kind.IMPORT_SOURCE, f"a file name is not UTF-8: {os.fsencode(name)!r}"
-        ) from None
-    return encoded + b"/" if stat.S_ISDIR(status.st_mode) else encoded
+def _scanned(descriptor: int) -> list[tuple[bytes, str, int, int, int]]:
+    """Return (key, name, kind, size, mtime) of what is in a directory; keys sort as paths do."""
+    found: list[tuple[bytes, str, int, int, int]] = []
+    with os.scandir(descriptor) as entries:
+        for entry in entries:
+            name = entry.name
+            try:
+                status = entry.stat(follow_symlinks=False)
+                key = name.encode()
+            except FileNotFoundError:
+                continue  # deleted while the directory was read
+            except UnicodeEncodeError:
+                raise InvalidInput(
+                    Kind.IMPORT_SOURCE, f"a file name is not UTF-8: {os.fsencode(name)!r}"
+                ) from None
+            kind = stat.S_IFMT(status.st_mode)
+            # A directory sorts as its name and a slash: so the order is that of the files' paths.
+            if kind == stat.S_IFDIR:
+                key += b"/"
+            found.append((key, name, kind, status.st_size, status.st_mtime_ns // 1_000))
+    return found

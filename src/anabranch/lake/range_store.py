@@ -20,6 +20,9 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 T = TypeVar("T")
 
+Ids = tuple[tuple[RangeId, ...], tuple[RangeId, ...]]
+"""Ranges of two sides."""
+
 _RANGE_COST_BYTES = 512  # objects around the rows of a cached range
 _RECORD_COST_BYTES = 320  # a range's record as Python values
 
@@ -69,6 +72,7 @@ class RangeStore:
     """Ranges and metaranges by id. Any thread may call; `close` ends its own threads.
 
     A cached range is served by its id alone: equal ids are equal rows, in whatever namespace.
+    `differences` keeps the rows that ranges of two sides do not share: ids decide them.
     """
 
     def __init__(
@@ -82,11 +86,17 @@ class RangeStore:
         self._files = files
         self._ranges: BoundedCache[RangeId, Entries] = BoundedCache(range_bytes_max)
         self._metaranges: BoundedCache[MetarangeId, Metarange] = BoundedCache(metarange_bytes_max)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ranges")
+        self.differences: BoundedCache[Ids, tuple[Entries, Entries]] = BoundedCache(
+            limits.DIFFERENCES_CACHE_BYTES_MAX
+        )
+        # Readers must not wait behind files being synced.
+        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="ranges-read")
+        self._writers = ThreadPoolExecutor(threads, thread_name_prefix="ranges-write")
 
     def close(self) -> None:
         """End the threads once what they do is done."""
-        self._pool.shutdown()
+        self._readers.shutdown()
+        self._writers.shutdown()
 
     def metarange(self, namespace: Namespace, metarange_id: MetarangeId) -> Metarange:
         """Return a metarange; raise Corrupted when it is lost or damaged."""
@@ -115,7 +125,7 @@ class RangeStore:
             found[missing[0]] = self.range(namespace, range_ids[missing[0]])
         elif missing:
             futures = [
-                self._pool.submit(self.range, namespace, range_ids[index]) for index in missing
+                self._readers.submit(self.range, namespace, range_ids[index]) for index in missing
             ]
             for index, rows in zip(missing, _results(futures), strict=True):
                 found[index] = rows
@@ -157,7 +167,7 @@ class RangeStore:
             self._keep_range(range_id, rows)
             return writes
 
-        return Submitted(named, self._pool.submit(write))
+        return Submitted(named, self._writers.submit(write))
 
     def submit_metarange(
         self, namespace: Namespace, metarange: Metarange, columns: pa.RecordBatch
@@ -170,7 +180,7 @@ class RangeStore:
             self._keep_metarange(metarange)
             return writes
 
-        return self._pool.submit(write)
+        return self._writers.submit(write)
 
     def _keep_range(self, range_id: RangeId, rows: Entries) -> None:
         self._ranges.put(range_id, rows, rows.memory_bytes + _RANGE_COST_BYTES)

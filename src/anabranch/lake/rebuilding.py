@@ -367,7 +367,7 @@ def _chunks(groups: Iterator[_Group]) -> Iterator[list[_Group]]:
     for group in groups:
         chunk.append(group)
         rows += len(group.changes)
-        if len(chunk) >= limits.RANGES_IN_FLIGHT_MAX or rows >= limits.CHANGE_ROWS_MAX:
+        if len(chunk) >= limits.RANGES_AHEAD_MAX or rows >= limits.CHANGE_ROWS_MAX:
             yield chunk
             chunk, rows = [], 0
     if chunk:

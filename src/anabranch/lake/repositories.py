@@ -29,6 +29,7 @@ from anabranch.storage.kv.base import (
     KVStore,
     Prepared,
     Row,
+    Snapshot,
     Verdict,
     Write,
     Writer,
@@ -78,12 +79,15 @@ class Repositories:
         *,
         default_branch: BranchId = BranchId("main"),  # noqa: B008 - a NewType: plain text
         is_read_only: bool = False,
+        is_bare: bool = False,
         committer: str,
     ) -> Repository:
         """Make a repository with a first, empty commit on its default branch.
 
         Raises AlreadyExists(REPOSITORY_EXISTS), and Conflict(NAMESPACE_OVERLAP) when the namespace
-        was ever used, contains one that was, or lies in one (docs/protocol.md 3.5).
+        was ever used, contains one that was, or lies in one (docs/protocol.md 3.5). A bare
+        one has neither branch nor commit until a dump is restored into it; it may take over the
+        namespace of a repository that was deleted, whose bytes and ranges are still there.
         """
         incarnation = IncarnationId(self._ids.hex32())
         draft = Repository(
@@ -100,14 +104,22 @@ class Repositories:
         def make() -> Prepared[Repository]:
             nonlocal dummy
             conditions = self._name_conditions(repository_id)
-            conditions += self._namespace_conditions(namespace)
+            conditions += self._namespace_conditions(namespace, is_bare=is_bare)
+            kept = self._blocks.find(f"{namespace}/{DUMMY}")
+            if kept is not None:
+                return Prepared(
+                    conditions,
+                    self._first_writes(draft, committer, is_bare=is_bare),
+                    lambda verdict: _with_version(draft, verdict),
+                )
             if dummy is None or dummy.is_lost:
                 address = f"{namespace}/{DUMMY}"
                 etag = md5(_DUMMY_TEXT, usedforsecurity=False).hexdigest()
                 dummy = self._blocks.put(address, _DUMMY_TEXT, etag=etag)
             made, bucket = self._blocks.bucket_creation(split_address(dummy.block.address)[0])
             conditions += [*made, *(is_absent(write.key) for write in dummy.writes)]
-            writes = [*bucket, *dummy.writes, *self._first_writes(draft, committer)]
+            writes = [*bucket, *dummy.writes]
+            writes += self._first_writes(draft, committer, is_bare=is_bare)
             return Prepared(
                 conditions, writes, lambda verdict: _with_version(draft, verdict), dummy.windows
             )
@@ -215,11 +227,15 @@ class Repositories:
             self._retire_branches(repository_id, incarnation)
         return [is_absent(key), is_absent(retiring)]
 
-    def _namespace_conditions(self, namespace: Namespace) -> builtins.list[Condition]:
+    def _namespace_conditions(
+        self, namespace: Namespace, *, is_bare: bool
+    ) -> builtins.list[Condition]:
         """Return the conditions that no used namespace contains this one or lies in it."""
         own, bucket = keyspace.namespace(namespace), keyspace.namespace_bucket(namespace)
         above = [keyspace.namespace(one) for one in namespaces_above(namespace)]
-        snapshot = self._kv.read([bucket, *above], [scan_prefix(own, limit=1)])
+        snapshot = self._kv.read([bucket, *above], [scan_prefix(own, limit=2)])
+        if is_bare and (taken := self._taken_over(own, snapshot)) is not None:
+            return [is_as_seen(bucket, snapshot.values[0]), taken]
         if snapshot.scans[0] or any(value is not None for value in snapshot.values[1:]):
             raise Conflict(
                 Kind.NAMESPACE_OVERLAP,
@@ -233,7 +249,20 @@ class Repositories:
         # Whoever claims a namespace in this bucket moves the version of its key.
         return [is_as_seen(bucket, snapshot.values[0])]
 
-    def _first_writes(self, draft: Repository, committer: str) -> builtins.list[Write]:
+    def _taken_over(self, own: bytes, snapshot: Snapshot) -> Condition | None:
+        """Return the condition that a claim is still a deleted repository's, if it is one."""
+        claims = snapshot.scans[0]
+        if [row.key for row in claims] != [own] or any(snapshot.values[1:]):
+            return None
+        holder, incarnation = records.decode_record(claims[0].value, tuple[str, str])
+        found = self.find(RepositoryId(holder))
+        if found is not None and found.incarnation == incarnation:
+            return None
+        return is_version(own, claims[0].version)
+
+    def _first_writes(
+        self, draft: Repository, committer: str, *, is_bare: bool
+    ) -> builtins.list[Write]:
         commit = new_commit(
             metarange=MetarangeId(""),
             parents=(),
@@ -244,10 +273,15 @@ class Repositories:
         )
         branch = BranchRecord(commit.id, commit.metarange, Token(self._ids.hex32()))
         claim = records.encode_record((draft.id, draft.incarnation))
-        return [
+        roots = [
             put(keyspace.repository(draft.id), records.encode_repository(draft)),
             put(keyspace.namespace(draft.namespace), claim),
             put(keyspace.namespace_bucket(draft.namespace), b""),
+        ]
+        if is_bare:
+            return [*roots, put(keyspace.bare(draft.incarnation), records.encode_record([]))]
+        return [
+            *roots,
             put(
                 keyspace.commit(draft.incarnation, commit.id), records.encode_commit_record(commit)
             ),
@@ -321,6 +355,7 @@ class Repositories:
             keyspace.commits(incarnation),
             keyspace.issued_addresses(incarnation),
             keyspace.imports(incarnation),
+            keyspace.refs_tasks(incarnation),
             keyspace.upload_paths(incarnation),
         ):
             while handled < amount:
@@ -336,6 +371,7 @@ class Repositories:
         self._write(
             [
                 delete(keyspace.repository_metadata(incarnation)),
+                delete(keyspace.bare(incarnation)),
                 delete(keyspace.retired(incarnation)),
             ]
         )

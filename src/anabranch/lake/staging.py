@@ -84,7 +84,6 @@ class Staging:
                 repository_id,
                 branch,
                 lambda seen: ((), [scan_prefix(keyspace.staging(seen.record.token), limit=1)]),
-                is_fresh=True,
             )
             record = state.record
             if not scans or not scans[0]:

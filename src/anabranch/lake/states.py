@@ -39,23 +39,20 @@ class States:
 
     def fresh(self, repository_id: RepositoryId, branch: BranchId) -> BranchState:
         """Return a branch as it is now; raise NotFound for it or its repository."""
-        state, _ = self.read(repository_id, branch, lambda _state: ((), ()), is_fresh=True)
-        return state
+        return self.read(repository_id, branch, lambda _state: ((), ()))[0]
 
     def read(
         self,
         repository_id: RepositoryId,
         branch: BranchId,
         want: Callable[[BranchState], Wanted],
-        *,
-        is_fresh: bool = False,
     ) -> tuple[BranchState, Seen]:
         """Return a branch and what `want` asks of it, all of one moment.
 
         `want` gets the branch as guessed and is asked again when the guess was wrong. Raises
         NotFound for the repository or the branch; Unavailable when the branch never stands still.
         """
-        state = None if is_fresh else self._branches.get((repository_id, branch))
+        state = self._branches.get((repository_id, branch))
         for _ in range(limits.STAGING_RETRIES_MAX):
             repository = state.repository if state else self._guess_repository(repository_id)
             keys, scans = want(state) if state else ((), ())

@@ -1,6 +1,6 @@
 """From host and path to bucket and key, in path style or by virtual host; from key to ref."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from anabranch.kernel import limits
 from anabranch.s3.errors import Refused
@@ -9,8 +9,7 @@ KEY_BYTES_MAX = limits.REF_EXPRESSION_LENGTH_MAX + 1 + limits.PATH_BYTES_MAX
 """A lake's key is a ref, a slash and a path; the parts have their own limits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """What a request is about; `bucket` is empty for the service, `key` for a bucket."""
 
     bucket: str

@@ -20,16 +20,11 @@ from anabranch.s3 import (
 )
 from anabranch.s3.actions import action_of
 from anabranch.s3.addressing import parse_address
-from anabranch.s3.authentication import (
-    Authenticator,
-    FindCredential,
-    join_headers,
-    parse_pairs,
-)
+from anabranch.s3.authentication import Authenticator, FindCredential, parse_pairs
 from anabranch.s3.bucket import BucketSource
 from anabranch.s3.calls import Call
 from anabranch.s3.errors import STATUS, Refused, code_of, details_of
-from anabranch.s3.xml import document, element
+from anabranch.s3.xml import document, element, sentence
 
 HANDLERS: dict[str, Callable[[Call], Awaitable[Response]]] = {
     "AbortMultipartUpload": multipart.abort_multipart_upload,
@@ -103,15 +98,17 @@ class Gateway:
         except AnabranchError as error:
             response = _error_response(request, error, request_id)
         # An answer that comes early must not meet a body nobody reads.
-        await request.drain()
+        if not request.is_body_finished and request.has_body:
+            await request.drain()
         response.headers.append((b"x-amz-request-id", request_id.encode()))
         return response
 
     async def _answer(self, request: Request) -> Response:
         if b"%" in request.raw_path and _BROKEN_ESCAPE.search(request.raw_path):
             raise Refused("InvalidURI", "Couldn't parse the specified URI.")
-        address = parse_address(request.host, request.path, self._domains)
-        headers = join_headers(request.headers)
+        host = request.host if self._domains else ""
+        address = parse_address(host, request.path, self._domains)
+        headers = request.joined_headers
         pairs = parse_pairs(request.query_string)
         identity = self._authenticator.authenticate(request, headers, pairs, address)
         parameters = _parameters(pairs)
@@ -169,7 +166,7 @@ def _error_response(request: Request, error: AnabranchError, request_id: str) ->
     body = document(
         "Error",
         element("Code", code),
-        element("Message", _readable(error.message)),
+        sentence("Message", _readable(error.message)),
         *(element(name, _readable(value)) for name, value in details_of(error)),
         element("Resource", request.raw_path.decode("latin-1")),
         element("RequestId", request_id),

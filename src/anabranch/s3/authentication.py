@@ -4,12 +4,13 @@ Everything is judged before the first byte of the body is asked for.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
 from anabranch.edge.http import Request
+from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock
+from anabranch.native.wire import SignatureClaim, SigningKeys
 from anabranch.s3 import sigv2, sigv4
 from anabranch.s3.addressing import Address
 from anabranch.s3.chunked import ChunkSigning
@@ -37,8 +38,7 @@ class Credential(Protocol):
 FindCredential = Callable[[str], Credential | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who sent a request and how its body is to be read; `is_by_query` for presigned URLs."""
 
     user: str
@@ -59,49 +59,27 @@ def parse_pairs(query_string: bytes) -> list[tuple[bytes, bytes]]:
     return pairs
 
 
-def join_headers(headers: list[tuple[bytes, bytes]]) -> Headers:
-    """Return headers by name; the values of a repeated one are joined by commas."""
-    joined: Headers = dict(headers)
-    if len(joined) == len(headers):
-        return joined
-    joined.clear()
-    for name, value in headers:
-        joined[name] = joined[name] + b"," + value if name in joined else value
-    return joined
-
-
 class Authenticator:
     """Verifies signatures against the credentials of one surface."""
 
     def __init__(self, find_credential: FindCredential, clock: Clock) -> None:
         self._find = find_credential
         self._clock = clock
-        self._keys = sigv4.SigningKeys()
+        self._keys = SigningKeys(limits.SIGNING_KEYS_CACHED_MAX)
 
     def authenticate(
         self, request: Request, headers: Headers, pairs: Pairs, address: Address
     ) -> Identity:
         """Return who sent the request; raise Refused with the code S3 has for the problem."""
+        claim = sigv4.find_claim(request)
+        if claim is not None:
+            return self._v4(request, claim)
         authorization = headers.get(b"authorization")
-        names = {name for name, _ in pairs}
-        is_v4_query = b"X-Amz-Signature" in names or b"X-Amz-Algorithm" in names
-        is_v2_query = b"AWSAccessKeyId" in names
         if authorization is not None:
-            if is_v4_query or is_v2_query:
-                raise Refused(
-                    "InvalidArgument",
-                    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
-                    "Signature query string parameter or the Authorization header should be "
-                    "specified",
-                )
-            if authorization.startswith(sigv4.ALGORITHM):
-                return self._v4(request, headers, pairs, sigv4.parse_header(headers))
             if authorization.startswith(sigv2.PREFIX):
                 return self._v2(request, headers, pairs, address, sigv2.parse_header(headers))
             raise Refused("InvalidArgument", "Unsupported Authorization Type")
-        if is_v4_query:
-            return self._v4(request, headers, pairs, sigv4.parse_presigned(pairs))
-        if is_v2_query:
+        if any(name == b"AWSAccessKeyId" for name, _ in pairs):
             return self._v2(request, headers, pairs, address, sigv2.parse_presigned(pairs))
         raise Refused("AccessDenied", "Access Denied: the request is not signed")
 
@@ -115,35 +93,20 @@ class Authenticator:
             )
         return found
 
-    def _v4(self, request: Request, headers: Headers, pairs: Pairs, claim: sigv4.Claim) -> Identity:
-        is_by_query = claim.expires_s is not None
-        payload_hash = headers.get(_SHA256_HEADER)
-        if is_by_query and payload_hash is None:
-            # Presigned: the hash may stand in the query, and most do not name one.
-            lower = {name.lower(): value for name, value in pairs}
-            payload_hash = lower.get(_SHA256_HEADER, sigv4.UNSIGNED.encode())
-        if payload_hash is None:
-            raise Refused(
-                "InvalidRequest",
-                "Missing required header for this request: x-amz-content-sha256",
-            )
+    def _v4(self, request: Request, claim: SignatureClaim) -> Identity:
         sigv4.check_time(claim, self._clock.now_ns() / 1e9)
-        credential = self._credential(claim.key_id)
-        key = self._keys.get(credential.secret, claim.scope)
-        parts = sigv4.Parts(
-            request.method.encode(),
-            request.raw_path,
-            request.query_string,
-            pairs,
-            headers,
-            payload_hash,
-        )
-        sigv4.verify(claim, parts, key)
+        key_id = claim.key_id
+        credential = self._credential(key_id)
+        secret = credential.secret
+        if not claim.is_signed_by(self._keys, secret, request.method, request.raw_path):
+            raise sigv4.mismatch(claim, request.method, request.raw_path)
         form = parse_form(
-            payload_hash.decode("latin-1"),
-            lambda: ChunkSigning(key, claim.date, claim.scope, claim.signature),
+            claim.payload_hash.decode("latin-1"),
+            lambda: ChunkSigning(
+                self._keys.get(secret, claim.scope), claim.date, claim.scope, claim.signature
+            ),
         )
-        return Identity(credential.user, claim.key_id, form, is_by_query)
+        return Identity(credential.user, key_id, form, claim.expires_s is not None)
 
     def _v2(
         self,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import pyarrow as pa
+
 from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE, Metadata
 from anabranch.kernel.errors import AnabranchError
 from anabranch.kernel.ids import Path, UploadId
@@ -16,6 +18,7 @@ from anabranch.kernel.preconditions import Precondition
 from anabranch.lake.bodies import Body
 from anabranch.lake.upload_records import Part, Upload
 from anabranch.lake.values import CommonPrefix, Stat, Target
+from anabranch.native.ranges import Entries
 from anabranch.storage.blocks.base import Block, BlockStore
 from anabranch.storage.kv.base import Prepared, Writer
 
@@ -48,11 +51,37 @@ class Attributes:
 
 @dataclass(frozen=True, slots=True)
 class KeyPage:
-    """One page of a bucket: an item's key is `head` and its path; `next_after` is a whole key."""
+    """One page of a bucket: a key is `head` and a path; `next_after` is a whole key.
+
+    `rows` are its objects in order: the columns path, checksum, size_bytes, mtime, checksum2,
+    and maybe others; `prefixes` are its common prefixes in order.
+    """
 
     head: str
-    items: tuple[Stat | CommonPrefix, ...]
+    rows: Entries | pa.RecordBatch
+    prefixes: tuple[str, ...]
     next_after: str | None
+
+    def __len__(self) -> int:
+        """Return how many objects and common prefixes it has."""
+        return len(self.rows) + len(self.prefixes)
+
+
+def make_page(head: str, items: Sequence[Stat | CommonPrefix], next_after: str | None) -> KeyPage:
+    """Return a page of values."""
+    stats = [item for item in items if isinstance(item, Stat)]
+    rows = pa.RecordBatch.from_arrays(
+        [
+            pa.array([stat.path for stat in stats], pa.string()),
+            pa.array([stat.entry.checksum for stat in stats], pa.string()),
+            pa.array([stat.entry.size_bytes for stat in stats], pa.int64()),
+            pa.array([stat.entry.mtime_us for stat in stats], pa.timestamp("us")),
+            pa.array([stat.entry.checksum2 for stat in stats], pa.string()),
+        ],
+        ["path", "checksum", "size_bytes", "mtime", "checksum2"],
+    )
+    prefixes = tuple([item.path for item in items if isinstance(item, CommonPrefix)])
+    return KeyPage(head, rows, prefixes, next_after)
 
 
 @dataclass(frozen=True, slots=True)

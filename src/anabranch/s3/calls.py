@@ -1,7 +1,7 @@
 """One verified request, as operations see it, and the answers they give."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from anabranch.edge.http import Headers, Request, Response, header_value
 from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE, Metadata, parse_metadata
@@ -31,8 +31,7 @@ Names of user metadata that come as headers are lower-case, so neither hides the
 _INT_DIGITS_MAX = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request whose signature holds. `parameters` are the query's, decoded, first ones win;
     `headers` are by lower-case name.
 

@@ -29,7 +29,7 @@ from anabranch.lake.bodies import Body
 from anabranch.lake.upload_records import Part, Upload
 from anabranch.lake.values import CommonPrefix, Resolved, Stat, Target
 from anabranch.s3.addressing import split_key
-from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place
+from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place, make_page
 from anabranch.s3.errors import Refused
 from anabranch.storage.blocks.base import Block, BlockStore
 from anabranch.storage.kv.base import Prepared, Writer
@@ -123,13 +123,19 @@ class LakeBucket:
         after_path = ""
         if after >= head:
             if not after.startswith(head):
-                return KeyPage(head, (), None)
+                return make_page(head, (), None)
             after_path = after[len(head) :]
+        if not delimiter and amount:
+            found = self._lake.listing.rows(
+                resolved, prefix=prefix, after=after_path, amount=amount
+            )
+            more = None if found.next_after is None else head + found.next_after
+            return KeyPage(head, found.rows, (), more)
         page = self._lake.listing.page(
             resolved, prefix=prefix, after=after_path, amount=amount, delimiter=delimiter
         )
         next_after = None if page.next_after is None else head + page.next_after
-        return KeyPage(head, page.items, next_after)
+        return make_page(head, page.items, next_after)
 
     def _list_refs(self, prefix: str, after: str, amount: int) -> KeyPage:
         """Return branches and tags as common prefixes, in byte order of their names."""
@@ -144,7 +150,7 @@ class LakeBucket:
         has_more = len(names) > amount or bool(branches.next_after or tags.next_after)
         names = names[:amount]
         items = tuple(CommonPrefix(f"{name}/") for name in names)
-        return KeyPage("", items, f"{names[-1]}/" if has_more and names else None)
+        return make_page("", items, f"{names[-1]}/" if has_more and names else None)
 
     def place(self, key: str) -> Place:
         """Return a path of a branch as a place for writes."""

@@ -2,18 +2,16 @@
 
 import base64
 import binascii
-from functools import lru_cache
 
 from anabranch.edge.blocking import call_local, call_thread
 from anabranch.edge.http import Response
 from anabranch.kernel import limits
-from anabranch.lake.values import CommonPrefix
+from anabranch.native import wire
 from anabranch.s3.addressing import check_key
-from anabranch.s3.bucket import KeyPage
+from anabranch.s3.bucket import KeyPage, make_page
 from anabranch.s3.calls import Call, xml_response
-from anabranch.s3.checksums import parse_stored
 from anabranch.s3.errors import Refused
-from anabranch.s3.xml import document, element, escape, iso_time, owner, url_encoded
+from anabranch.s3.xml import document_of, element, escape, owner, url_encoded
 
 _AFTER_VERSION = "1:"
 
@@ -52,7 +50,7 @@ async def _page(call: Call, after: str, amount: int) -> KeyPage:
     check_key(after)
     if amount == 0:
         await call_local(bucket.require)
-        return KeyPage("", (), None)
+        return make_page("", (), None)
     # A short page too may walk over many tombstones before it finds anything.
     return await call_thread(
         bucket.list, prefix=prefix, after=after, amount=amount, delimiter=delimiter
@@ -70,14 +68,14 @@ async def _list_v2(call: Call) -> Response:
     more = page.next_after
     shown_owner = call.identity.user if is_owner_shown else None
     return xml_response(
-        document(
+        document_of(
             "ListBucketResult",
             _head(call, is_coded=is_coded, amount=amount, is_truncated=more is not None),
-            f"<KeyCount>{len(page.items)}</KeyCount>",
+            f"<KeyCount>{len(page)}</KeyCount>",
             "" if token is None else element("ContinuationToken", token),
             "" if more is None else element("NextContinuationToken", make_token(more)),
             "" if start_after is None else _coded("StartAfter", start_after, is_coded=is_coded),
-            items_xml(page, is_coded=is_coded, owner_name=shown_owner),
+            body=items_xml(page, is_coded=is_coded, owner_name=shown_owner),
         )
     )
 
@@ -89,12 +87,12 @@ async def _list_v1(call: Call) -> Response:
     page = await _page(call, marker, amount)
     more = page.next_after
     return xml_response(
-        document(
+        document_of(
             "ListBucketResult",
             _head(call, is_coded=is_coded, amount=amount, is_truncated=more is not None),
             _coded("Marker", marker, is_coded=is_coded),
             "" if more is None else _coded("NextMarker", more, is_coded=is_coded),
-            items_xml(page, is_coded=is_coded, owner_name=call.identity.user),
+            body=items_xml(page, is_coded=is_coded, owner_name=call.identity.user),
         )
     )
 
@@ -117,37 +115,19 @@ def _head(call: Call, *, is_coded: bool, amount: int, is_truncated: bool) -> str
     )
 
 
-@lru_cache(maxsize=64)
-def _checksum_xml(algorithm: str, kind: str) -> str:
-    name = element("ChecksumAlgorithm", algorithm.upper())
-    return name + element("ChecksumType", kind)
-
-
-def _checksum_of(stored: str) -> str:
-    found = parse_stored(stored) if stored else None
-    return "" if found is None else _checksum_xml(found.algorithm, found.type)
-
-
-def items_xml(page: KeyPage, *, is_coded: bool, owner_name: str | None) -> str:
+def items_xml(page: KeyPage, *, is_coded: bool, owner_name: str | None) -> bytes:
     """Return Contents in order, then CommonPrefixes."""
-    head = url_encoded(page.head) if is_coded else escape(page.head)
-    text = url_encoded if is_coded else escape
     shown_owner = "" if owner_name is None else f"<Owner>{owner(owner_name)}</Owner>"
-    contents = [
-        f"<Contents><Key>{head}{text(item.path)}</Key>"
-        f"<LastModified>{iso_time(item.entry.mtime_us)}</LastModified>"
-        f"<ETag>&quot;{item.entry.checksum}&quot;</ETag>{_checksum_of(item.entry.checksum2)}"
-        f"<Size>{item.entry.size_bytes}</Size>{shown_owner}"
-        "<StorageClass>STANDARD</StorageClass></Contents>"
-        for item in page.items
-        if not isinstance(item, CommonPrefix)
-    ]
+    contents = wire.listing_contents(page.rows, page.head, shown_owner.encode(), is_coded)
+    if not page.prefixes:
+        return contents
+    text = url_encoded if is_coded else escape
+    head = text(page.head)
     prefixes = [
-        f"<CommonPrefixes><Prefix>{head}{text(item.path)}</Prefix></CommonPrefixes>"
-        for item in page.items
-        if isinstance(item, CommonPrefix)
+        f"<CommonPrefixes><Prefix>{head}{text(path)}</Prefix></CommonPrefixes>"
+        for path in page.prefixes
     ]
-    return "".join(contents) + "".join(prefixes)
+    return contents + "".join(prefixes).encode()
 
 
 def make_token(after: str) -> str:

@@ -16,7 +16,7 @@ from anabranch.lake import Lake
 from anabranch.lake.bodies import Body
 from anabranch.lake.upload_records import Part, Upload
 from anabranch.lake.values import CommonPrefix, Stat
-from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place
+from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place, make_page
 from anabranch.storage.blocks.base import Block, BlockStore
 from anabranch.storage.kv.base import Condition, Prepared, Verdict, Write, Writer
 
@@ -82,7 +82,7 @@ class RawBucket:
         while len(items) < amount:
             if not is_first and self._clock.now_ns() > deadline_ns:
                 if items:
-                    return KeyPage("", tuple(items), last)
+                    return make_page("", items, last)
                 raise Unavailable(Kind.BUSY, "the listing found nothing in time, try again")
             is_first = False
             page = self._lake.blocks.list(
@@ -99,9 +99,9 @@ class RawBucket:
                 last = rolled or key
                 items.append(CommonPrefix(rolled) if rolled else _stat(block, key))
             if page.next_after is None:
-                return KeyPage("", tuple(items), None)
+                return make_page("", items, None)
         has_more = bool(items) and self._has_more(prefix, last, delimiter)
-        return KeyPage("", tuple(items), last if has_more else None)
+        return make_page("", items, last if has_more else None)
 
     def _has_more(self, prefix: str, last: str, delimiter: str) -> bool:
         passed = _passed(last, prefix, delimiter)

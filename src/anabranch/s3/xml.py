@@ -46,10 +46,25 @@ def element(name: str, text: str) -> str:
     return f"<{name}>{escape(text)}</{name}>"
 
 
+def sentence(name: str, text: str) -> str:
+    """Return one element that holds words for people, with their quotation marks as they are.
+
+    Content needs no references for them, and clients exist that show an error's XML unread.
+    """
+    shown = escape(text).replace("&#39;", "'").replace("&quot;", '"')
+    return f"<{name}>{shown}</{name}>"
+
+
 def document(name: str, *parts: str, namespace: str = NAMESPACE) -> bytes:
     """Return a whole document; `parts` are XML already."""
     attribute = f' xmlns="{namespace}"' if namespace else ""
     return f"{_DECLARATION}<{name}{attribute}>{''.join(parts)}</{name}>".encode()
+
+
+def document_of(name: str, *parts: str, body: bytes) -> bytes:
+    """Return a whole document whose end is XML in UTF-8 already, and may be long."""
+    head = f'{_DECLARATION}<{name} xmlns="{NAMESPACE}">{"".join(parts)}'.encode()
+    return b"".join((head, body, f"</{name}>".encode()))
 
 
 def owner(user: str) -> str:

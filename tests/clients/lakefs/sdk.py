@@ -74,7 +74,6 @@ def repositories(client: Any) -> None:
     client.internal_api.delete_repository_metadata(REPOSITORY, keys)
     assert api.get_repository_metadata(REPOSITORY) == {"b": "2"}
     refused(404, api.get_repository_metadata, "no-such-one")
-    refused(501, api.dump_submit, REPOSITORY)
     refused(501, api.set_branch_protection_rules, REPOSITORY, [])
     overlapping = lakefs_sdk.RepositoryCreation(
         name="other", storage_namespace=f"local://{REPOSITORY}/inside"

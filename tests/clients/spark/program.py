@@ -17,8 +17,10 @@ from typing import Any
 import boto3
 from lakefs_client import Configuration, models
 from lakefs_client.client import LakeFSClient
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
+from pyspark.sql.utils import AnalysisException
 
 REPOSITORY = "example3"
 ROWS = 1_000
@@ -29,6 +31,8 @@ class Lake:
 
     def __init__(self) -> None:
         places = json.loads(os.environ["ANABRANCH_CASES"])
+        self.tapes: dict[str, str] = places["tapes"]
+        self.secure_url: str = places["secure"]["url"]
         configuration = Configuration()
         configuration.host = places["api"]["url"]
         configuration.username = places["api"]["access_key"]
@@ -60,6 +64,12 @@ class Lake:
                 configuration.unset(name) if old is None else configuration.set(name, old)
             context._jvm.org.apache.hadoop.fs.FileSystem.closeAll()
 
+    @contextmanager
+    def recorded(self, name: str) -> Iterator[None]:
+        """Let s3a go where requests are taken down under this name."""
+        with self.configured({"fs.s3a.endpoint": self.tapes[name]}):
+            yield
+
     def url(self, ref: str, path: str) -> str:
         return f"s3a://{REPOSITORY}/{ref}/{path}"
 
@@ -78,6 +88,11 @@ class Lake:
     def branch(self, name: str, source: str = "main") -> str:
         creation = models.BranchCreation(name=name, source=source)
         return str(self.client.branches.create_branch(REPOSITORY, creation))
+
+    def empty_branch(self, name: str) -> None:
+        """Make a branch that holds nothing: what s3a asks first depends on what is there."""
+        first = self.client.refs.log_commits(REPOSITORY, "main").results[-1]
+        self.branch(name, first.id)
 
     def commit(self, branch: str, message: str) -> dict[str, Any]:
         creation = models.CommitCreation(message=message, metadata={"by": "spark"})
@@ -195,15 +210,28 @@ def markers(lake: Lake) -> dict[str, Any]:
 
 def algorithm2(lake: Lake) -> dict[str, Any]:
     """The committer that moves files once."""
-    lake.branch("algorithm2")
+    lake.empty_branch("algorithm2")
     before = lake.raw_objects()
-    lake.write(lake.rows(0), "algorithm2", "table")
+    with lake.recorded("algorithm2"):
+        lake.write(lake.rows(0), "algorithm2", "demo/table")
     after = lake.raw_objects()
-    return {
+    facts = {
         "new": sorted(size for key, size in after.items() if key not in before),
-        "listed": lake.listed("algorithm2", "table/"),
-        "rows": lake.read("algorithm2", "table").count(),
+        "listed": lake.listed("algorithm2", "demo/table/"),
+        "rows": lake.read("algorithm2", "demo/table").count(),
     }
+    lake.write(lake.rows(0, 700), "algorithm2", "demo/table")
+    facts["overwritten"] = lake.read("algorithm2", "demo/table").count()
+    facts["uncommitted"] = lake.uncommitted("algorithm2")
+    return facts
+
+
+def algorithm1(lake: Lake) -> dict[str, Any]:
+    """The committer that moves files twice, which is what Spark does unless told otherwise."""
+    lake.empty_branch("algorithm1")
+    with lake.recorded("algorithm1"):
+        lake.write(lake.rows(0), "algorithm1", "demo/table")
+    return {"uncommitted": lake.uncommitted("algorithm1")}
 
 
 VALUES = ("plain", "a b", "a/b", "50%", "a+b", "x=y", "é and 雪", "?#&", "'\"", "~.-_", "*:<>|")
@@ -230,16 +258,103 @@ def partitions(lake: Lake) -> dict[str, Any]:
 
 def magic(lake: Lake) -> dict[str, Any]:
     """The committer that leaves uploads open until the job is known to be done."""
-    lake.branch("magic")
-    pairs = lake.spark.sparkContext.parallelize([(str(n), f"line {n}") for n in range(100)], 2)
+    lake.empty_branch("magic")
+    context = lake.spark.sparkContext
+    with lake.recorded("magic"):
+        _save(lake, context.parallelize([("a", "line")], 1), "table")
+    # Two files of two parts each.
+    wide = "x" * 130_000
+    pairs = context.parallelize([(str(n), f"{n} {wide}") for n in range(100)], 2)
+    _save(lake, pairs, "lines")
+    facts: dict[str, Any] = {"listed": lake.listed("magic", "lines/")}
+    facts["rows"] = lake.spark.read.text(lake.url("magic", "lines")).count()
+
+    def fail_late(pair: tuple[str, str]) -> tuple[str, str]:
+        if pair[0] == "99":
+            raise ValueError("this row is not to be had")
+        return pair
+
+    facts["failure"] = _failure(lambda: _save(lake, pairs.map(fail_late), "failed"))
+    facts["uncommitted"] = lake.uncommitted("magic")
+    return facts
+
+
+def _save(lake: Lake, pairs: Any, path: str) -> None:
     pairs.saveAsNewAPIHadoopFile(
-        lake.url("magic", "lines"),
+        lake.url("magic", path),
         "org.apache.hadoop.mapreduce.lib.output.TextOutputFormat",
         "org.apache.hadoop.io.Text",
         "org.apache.hadoop.io.Text",
     )
-    listed = lake.listed("magic", "lines/")
-    return {"listed": listed, "rows": lake.spark.read.text(lake.url("magic", "lines")).count()}
+
+
+def _failure(call: Callable[[], object]) -> str:
+    """Return what a user reads of a call that has to fail."""
+    try:
+        call()
+    except (Py4JJavaError, AnalysisException) as error:
+        return str(error)
+    raise AssertionError("not refused")
+
+
+def files(lake: Lake) -> dict[str, Any]:
+    """Hadoop's own verbs on files and folders, without a committer."""
+    lake.branch("files")
+    context = lake.spark.sparkContext
+    hadoop, configuration = context._jvm.org.apache.hadoop, context._jsc.hadoopConfiguration()
+
+    def path(name: str) -> Any:
+        return hadoop.fs.Path(lake.url("files", name))
+
+    store = path("").getFileSystem(configuration)
+
+    def create(name: str, text: str) -> None:
+        stream = store.create(path(name), True)
+        stream.write(bytearray(text.encode()))
+        stream.close()
+
+    def read(name: str, start: int = 0) -> str:
+        stream = store.open(path(name))
+        stream.seek(start)
+        text = context._jvm.org.apache.commons.io.IOUtils.toString(stream, "UTF-8")
+        stream.close()
+        return str(text)
+
+    store.mkdirs(path("d/e"))
+    for name in ("d/one", "d/e/two", "d/e/f/three", "kept/é b+%"):
+        create(name, f"first {name}")
+        create(name, f"then {name}")
+    facts: dict[str, Any] = {"read": [read("kept/é b+%"), read("d/one", 5)]}
+    hadoop.fs.FileUtil.copy(store, path("d/one"), store, path("kept/copy"), False, configuration)
+    store.rename(path("d/e/two"), path("kept/moved"))
+    store.rename(path("d/e"), path("kept/e"))
+    facts["levels"] = sorted(each.getPath().getName() for each in store.listStatus(path("kept")))
+    found = store.listFiles(path("kept"), True)
+    facts["deep"] = []
+    while found.hasNext():
+        facts["deep"].append(found.next().getPath().getName())
+    store.delete(path("kept/moved"), False)
+    store.delete(path("d"), True)
+    facts["left"] = store.exists(path("d"))
+    facts["listed"] = {one["path"]: one["checksum"] for one in lake.listed("files", "kept/")}
+    facts["uncommitted"] = lake.uncommitted("files")
+    lake.client.tags.create_tag(REPOSITORY, models.TagCreation(id="fixed", ref="main"))
+    facts["tag"] = _failure(lambda: lake.write(lake.rows(0), "fixed", "table"))
+    facts["absent"] = _failure(lambda: lake.read("files", "never"))
+    return facts
+
+
+def secure(lake: Lake) -> dict[str, Any]:
+    """The same over TLS, to another server that the trust store's authority vouches for."""
+    target = lake.url("main", "spark/secure")
+    frame = lake.spark.range(0, 60_000, numPartitions=1).withColumn(
+        "digest", f.sha2(f.col("id").cast("string"), 512)
+    )
+    switched = {"fs.s3a.endpoint": lake.secure_url, "fs.s3a.connection.ssl.enabled": "true"}
+    with lake.configured(switched):
+        frame.write.mode("overwrite").parquet(target)
+        found = lake.spark.read.parquet(target)
+        return {"rows": found.count(), "sum": found.agg(f.sum("id")).first()[0]}
 
 
 def formats(lake: Lake) -> dict[str, Any]:
@@ -261,7 +376,10 @@ CASES: dict[str, Callable[[Lake], dict[str, Any]]] = {
     "formats": formats,
     "markers": markers,
     "multipart": multipart,
+    "algorithm1": algorithm1,
     "algorithm2": algorithm2,
+    "files": files,
+    "secure": secure,
     "checksums": checksums,
     "magic": magic,
 }
@@ -271,6 +389,7 @@ PARTS = {"fs.s3a.multipart.size": "5M", "fs.s3a.multipart.threshold": "5M"}
 PROPERTIES: dict[str, dict[str, str]] = {
     "markers": {"fs.s3a.directory.marker.retention": "keep"},
     "multipart": PARTS,
+    "secure": PARTS,
     "algorithm2": {"mapreduce.fileoutputcommitter.algorithm.version": "2"},
     "checksums": {
         **PARTS,
@@ -278,6 +397,7 @@ PROPERTIES: dict[str, dict[str, str]] = {
         "fs.s3a.create.checksum.algorithm": "CRC32C",
     },
     "magic": {
+        **PARTS,
         "mapreduce.outputcommitter.factory.scheme.s3a": (
             "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory"
         ),

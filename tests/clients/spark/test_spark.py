@@ -3,14 +3,21 @@
 One session a Spark runs all cases (`program.py`) against one server; the tests judge what it saw.
 """
 
+import contextlib
+import hashlib
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from tests.clients.conftest import Gateway
 from tests.support.environments import environment, jars
+from tests.support.recording import Tape, check_capture, recording
 from tests.support.server import RunningServer, start_server
 from tests.support.spark import S3aEndpoint, write_configuration
 
@@ -18,9 +25,22 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PROGRAM = Path(__file__).with_name("program.py")
 PROGRAM_TIMEOUT_S = 600.0
+REPOSITORY = "example3"
 EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
-BOTH = ("branching", "partitions", "formats", "multipart", "algorithm2")
+TAPES = ("algorithm1", "algorithm2", "magic")
+"""The cases of which s3a's requests are taken down."""
+
+VERSIONS = {"33": "3.3.2", "43": "3.5.0"}
+"""The hadoop-aws of each Spark."""
+
+RANDOM = {
+    r"(?<=_temporary/)\d+|(?<=_)\d{12,}(?=_)": "<number>",
+    r"(?<=_)\d{4}(?=_[mr]_)|(?<=spark-staging-)\d+(?=%|$)": "<stage>",
+}
+"""What is another in each run in the keys that committers write."""
+
+BOTH = ("branching", "partitions", "formats", "multipart", *TAPES[:2], "files", "secure")
 CASES = {
     "33": (*BOTH, "markers"),  # the newer one keeps markers whatever it is told
     "43": (*BOTH, "checksums", "magic"),  # the older one has no checksums, and no closures on 3.11
@@ -31,26 +51,40 @@ Facts = dict[str, Any]
 
 @pytest.fixture(scope="module", params=sorted(CASES))
 def spark(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tls_gateway: Gateway,
 ) -> Iterator[Facts]:
-    """Return what all cases of one Spark saw, and which Spark it was."""
+    """Return what all cases of one Spark saw, which Spark it was, and the tapes of some cases."""
     name: str = request.param
     work = tmp_path_factory.mktemp(f"spark{name}")
-    with start_server(work / "data") as server:
-        yield run_program(name, server, work) | {"spark": name}
+    with start_server(work / "data") as server, contextlib.ExitStack() as stack:
+        tapes = {
+            case: stack.enter_context(recording(server.api_url, replaced=RANDOM)) for case in TAPES
+        }
+        for case, tape in tapes.items():
+            stack.enter_context(tape.step(case))
+        facts = run_program(name, server, work, tls_gateway, tapes)
+        facts["uploads"] = open_uploads(server)
+        stack.close()
+        yield facts | {"spark": name, "tapes": tapes}
 
 
-def run_program(name: str, server: RunningServer, work: Path) -> Facts:
+def run_program(
+    name: str, server: RunningServer, work: Path, secure: Gateway, tapes: dict[str, Tape]
+) -> Facts:
     """Run the cases of Spark `name` against `server`; return their facts by case."""
     api = S3aEndpoint(server.api_url, server.access_key, server.secret_key)
     raw = S3aEndpoint(server.raw_url, server.raw_access_key, server.raw_secret_key)
     configuration = write_configuration(
-        work / "conf", api, jars(f"spark{name}"), scratch=work / "scratch"
+        work / "conf", api, jars(f"spark{name}"), scratch=work / "scratch", trusted=secure.ca_file
     )
-    places = {
+    places: dict[str, dict[str, str]] = {
         side: {"url": at.url, "access_key": at.access_key, "secret_key": at.secret_key}
         for side, at in (("api", api), ("raw", raw))
     }
+    places["secure"] = {"url": secure.server.api_url}
+    places["tapes"] = {case: tape.url for case, tape in tapes.items()}
     facts = work / "facts.json"
     result = environment(f"spark{name}").run(
         PROGRAM,
@@ -63,6 +97,28 @@ def run_program(name: str, server: RunningServer, work: Path) -> Facts:
     assert result.returncode == 0, f"{result.stdout}\n{result.stderr[-8000:]}\n{server.read_log()}"
     seen: Facts = json.loads(facts.read_bytes())
     return seen
+
+
+@contextlib.contextmanager
+def s3_client(server: RunningServer, ca_file: Path | None = None) -> Iterator[Any]:
+    """Look at a server's gateway without Spark."""
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=server.api_url,
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        region_name="us-east-1",
+        verify=str(ca_file) if ca_file else None,
+    )
+    with contextlib.closing(s3):
+        yield s3
+
+
+def open_uploads(server: RunningServer) -> list[str]:
+    """Return the keys of all uploads that nobody completed or aborted."""
+    with s3_client(server) as s3:
+        found = s3.list_multipart_uploads(Bucket=REPOSITORY).get("Uploads", [])
+    return [one["Key"] for one in found]
 
 
 @pytest.fixture
@@ -214,7 +270,101 @@ def test_the_second_committer_writes_one_marker_less(spark: Facts) -> None:
     assert seen["new"][:3] == [0, 0, 0]
     assert len(seen["new"]) == 4
     assert [each["size"] for each in seen["listed"]] == [0, seen["new"][3]]
-    assert seen["rows"] == 1000
+    assert (seen["rows"], seen["overwritten"]) == (1000, 700)
+    # After an overwrite the newer s3a keeps the marker of the folder that was empty meanwhile.
+    marker = {"33": [], "43": ["demo/"]}[spark["spark"]]
+    check_table(seen["uncommitted"], marker)
+
+
+def check_table(uncommitted: list[list[str]], markers: list[str]) -> None:
+    """A branch holds one table of one file, and these markers."""
+    assert {kind for kind, _ in uncommitted} == {"added"}
+    *rest, success, part = [path for _, path in uncommitted]
+    assert (rest, success) == (markers, "demo/table/_SUCCESS")
+    assert part.startswith("demo/table/part-00000-")
+
+
+REQUESTS = {
+    "33": {
+        "algorithm1": {"ListObjects": 25, "HeadObject": 25, "PutObject": 5, "CopyObject": 2}
+        | {"DeleteObjects": 9, "DeleteObject": 1},
+        "algorithm2": {"ListObjects": 19, "HeadObject": 19, "PutObject": 4, "CopyObject": 1}
+        | {"DeleteObjects": 6, "DeleteObject": 1},
+    },
+    "43": {
+        "algorithm1": {"ListObjects": 25, "HeadObject": 23, "PutObject": 5, "CopyObject": 2}
+        | {"DeleteObjects": 1, "DeleteObject": 2},
+        "algorithm2": {"ListObjects": 19, "HeadObject": 18, "PutObject": 4, "CopyObject": 1}
+        | {"DeleteObjects": 1, "DeleteObject": 1},
+        "magic": {"ListObjects": 16, "HeadObject": 10, "PutObject": 7, "GetObject": 2}
+        | {"CreateMultipartUpload": 1, "UploadPart": 1, "CompleteMultipartUpload": 1}
+        | {"ListMultipartUploads": 2, "DeleteObjects": 1, "DeleteObject": 3},
+    },
+}
+"""What one write of one file costs with each committer; the magic one copies nothing."""
+
+
+@pytest.mark.parametrize("case", TAPES)
+def test_a_committer_costs_its_requests_and_no_more(spark: Facts, case: str) -> None:
+    if case not in spark:
+        pytest.skip("pyspark 3.3 runs no closures on this Python")
+    tape: Tape = spark["tapes"][case]
+    wanted = REQUESTS[spark["spark"]][case]
+    assert Counter(request.action for request in tape.requests) == wanted
+    level_lengths(tape)
+    check_capture(tape, "s3a", VERSIONS[spark["spark"]])
+
+
+def level_lengths(tape: Tape) -> None:
+    """Drop the lengths of what tells of the run itself: reports with times and counts in them."""
+    lengths = ("content-length", "x-amz-decoded-content-length")
+    for request in tape.requests:
+        if re.search(r"\.pending(set)?$|/_SUCCESS$|\?delete$", request.target):
+            request.headers = [
+                (name, "<length>" if name in lengths else value) for name, value in request.headers
+            ]
+            request.body_start = re.sub(rb"^[0-9a-f]+(?=;)", b"<length>", request.body_start)
+
+
+def test_the_first_committer_leaves_the_table_alone(spark: Facts) -> None:
+    check_table(spark["algorithm1"]["uncommitted"], [])
+
+
+def test_files_and_folders_are_handled_as_hadoop_does(spark: Facts) -> None:
+    seen = spark["files"]
+    assert seen["read"] == ["then kept/é b+%", "d/one"]
+    assert seen["levels"] == ["copy", "e", "moved", "é b+%"]
+    assert sorted(seen["deep"]) == ["copy", "moved", "three", "é b+%"]
+    assert seen["left"] is False
+    texts = {"kept/copy": "d/one", "kept/e/f/three": "d/e/f/three", "kept/é b+%": "kept/é b+%"}
+    wanted = {
+        path: hashlib.md5(f"then {text}".encode()).hexdigest() for path, text in texts.items()
+    }
+    assert seen["listed"] == wanted
+    assert seen["uncommitted"] == [["added", path] for path in wanted]
+
+
+def test_a_refusal_reaches_the_user(spark: Facts) -> None:
+    denied = spark["files"]["tag"].partition("\n\tat ")[0]
+    assert "java.nio.file.AccessDeniedException: fixed/table/" in denied
+    assert "'fixed' is not a branch, so nothing can be written" in denied
+    assert "Path does not exist: s3a://example3/files/never" in spark["files"]["absent"]
+
+
+def test_the_same_works_over_tls(spark: Facts, tls_gateway: Gateway) -> None:
+    assert spark["secure"] == {"rows": 60_000, "sum": 60_000 * 59_999 // 2}
+    with s3_client(tls_gateway.server, tls_gateway.ca_file) as s3:
+        found = s3.list_objects_v2(Bucket=REPOSITORY, Prefix="main/spark/")["Contents"]
+    names = [one["Key"].removeprefix("main/spark/secure/") for one in found]
+    success, part = names[-2:]
+    assert (success, part[:11]) == ("_SUCCESS", "part-00000-")
+    assert found[-1]["ETag"].endswith('-2"')
+    # When the second Spark overwrites what the first one wrote, it may leave a folder's marker.
+    assert names[:-2] in ([], ["main/spark/"])
+
+
+def test_no_upload_stays_open(spark: Facts) -> None:
+    assert spark["uploads"] == []
 
 
 def test_markers_that_stay_are_listed_beside_their_children(spark: Facts) -> None:
@@ -242,4 +392,16 @@ def test_the_magic_committer_leaves_the_lines_and_nothing_else(spark: Facts) -> 
     names = [each["path"].rpartition("/")[2] for each in seen["listed"]]
     assert names == ["", "_SUCCESS", "part-r-00000", "part-r-00001"]  # the folder's marker first
     assert seen["listed"][1]["size"] > 0  # this committer's report
+    assert [each["checksum"][-2:] for each in seen["listed"][2:]] == ["-2", "-2"]
     assert seen["rows"] == 100
+
+
+def test_a_failed_job_of_the_magic_committer_shows_nothing(spark: Facts) -> None:
+    if "magic" not in spark:
+        pytest.skip("pyspark 3.3 runs no closures on this Python")
+    seen = spark["magic"]
+    assert "Job aborted." in seen["failure"]
+    assert "this row is not to be had" in seen["failure"]
+    changed = [path for _, path in seen["uncommitted"] if path.startswith("failed/")]
+    assert changed == ["failed/"]  # the folder's marker
+    assert not [path for _, path in seen["uncommitted"] if "__magic" in path]

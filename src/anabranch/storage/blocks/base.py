@@ -10,14 +10,13 @@ import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from anabranch.kernel.pages import Page
 from anabranch.storage.kv.base import Condition, Window, Write
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
+class Extent(NamedTuple):
     """A run of bytes in one file of the store: a segment, a file of its own, or a remote object."""
 
     file: str

@@ -35,6 +35,7 @@ _BUSY_MS = 10_000  # recovery after a crash and the last checkpoint exclude ever
 _KEYS_PER_SELECT_MAX = 1_024
 _KEYS_PER_UNION_MAX = 16  # above it an IN list is the faster way
 _STATEMENTS_CACHED = 200
+_ROWS_PER_PUT_MAX = 64
 
 _SCHEMA = """
 CREATE TABLE rows (
@@ -48,10 +49,7 @@ _SCAN = "SELECT key, value, version FROM rows WHERE key >= ? AND key < ? ORDER B
 _SCAN_TO_END = "SELECT key, value, version FROM rows WHERE key >= ? ORDER BY key LIMIT ?"
 _SELECT_ONE = "SELECT key, version, value FROM rows WHERE key = ?"
 _VERSION = "SELECT version FROM rows WHERE key = ?"
-_PUT = (
-    "INSERT INTO rows VALUES (?, ?, ?) "
-    "ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version"
-)
+_OVERWRITE = "ON CONFLICT (key) DO UPDATE SET value = excluded.value, version = excluded.version"
 _DELETE = "DELETE FROM rows WHERE key = ?"
 _SEQUENCE = "SELECT last FROM sequence"
 _SET_SEQUENCE = "UPDATE sequence SET last = ?"
@@ -174,17 +172,16 @@ class SqliteKV:
         judgement = judge(requests, versions, sequence)
         if judgement.sequence == sequence:
             return judgement.verdicts
-        puts = []
+        puts: list[bytes | int] = []
         deletions = []
         for key, row in sorted(judgement.changes.items()):
             if row is None:
                 deletions.append((key,))
             else:
-                puts.append((key, row.value, row.version))
+                puts += (key, row.value, row.version)
         if deletions:
             handle.run_many(_DELETE, deletions)
-        if puts:
-            handle.run_many(_PUT, puts)
+        _put(handle, puts)
         handle.run(_SET_SEQUENCE, (judgement.sequence,))
         try:
             handle.run("COMMIT")
@@ -377,6 +374,26 @@ def _versions(handle: _Handle, keys: Sequence[bytes]) -> dict[bytes, int]:
         for (version,) in handle.fetch(_VERSION, (key,)):
             versions[key] = version  # type: ignore[assignment]  # INTEGER
     return versions
+
+
+def _put(handle: _Handle, values: Sequence[bytes | int]) -> None:
+    """Write rows, given as key, value, version and so on.
+
+    Each step of a statement lets go of the interpreter, and waits until a busy event loop does:
+    so many rows go into one. Their numbers are powers of two, so that few statements are prepared.
+    """
+    start = 0
+    while start < len(values):
+        count = min((len(values) - start) // 3, _ROWS_PER_PUT_MAX)
+        count = 1 << (count.bit_length() - 1)
+        handle.run(_put_of(count), values[start : start + 3 * count])
+        start += 3 * count
+
+
+@functools.cache
+def _put_of(count: int) -> str:
+    rows = ", ".join(["(?, ?, ?)"] * count)
+    return f"INSERT INTO rows VALUES {rows} {_OVERWRITE}"  # noqa: S608 - ours
 
 
 def _rows(handle: _Handle, scan: Scan) -> tuple[Row, ...]:

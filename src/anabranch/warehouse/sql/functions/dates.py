@@ -37,6 +37,17 @@ DATES = Family(
             "ELSE doris_week0(d) END"
         ),
         "doris_week3(d) AS weekofyear(d)",
+        (
+            "doris_time_text(u) AS CASE WHEN u < 0 THEN '-' ELSE '' END || "
+            "printf('%02d:%02d:%02d', abs(u) // 3600000000, "
+            "abs(u) // 60000000 % 60, abs(u) // 1000000 % 60) || "
+            "CASE WHEN abs(u) % 1000000 = 0 THEN '' ELSE printf('.%06d', abs(u) % 1000000) END"
+        ),
+        # 838:59:59 is as far as MySQL's TIME goes; greatest and least pass over NULL.
+        (
+            "doris_time_diff(u) AS CASE WHEN u IS NOT NULL THEN "
+            "doris_time_text(greatest(least(u, 3020399000000), -3020399000000)) END"
+        ),
         "doris_week4(d) AS doris_week_sunday(d) + doris_week_first_sunday(d)",
         "doris_week5(d) AS doris_week_monday(d)",
         (
@@ -316,6 +327,13 @@ _add(
     "INT",
     "CAST(date_diff('day', CAST({1} AS DATE), CAST({0} AS DATE)) AS INTEGER)",
     "days from the second to the first",
+)
+_add(
+    "timediff",
+    "TT",
+    "VARCHAR",
+    "doris_time_diff(date_diff('microsecond', CAST({1} AS TIMESTAMP), CAST({0} AS TIMESTAMP)))",
+    "time from the second to the first, at most 838:59:59",
 )
 _add("date_format", "TS", "VARCHAR", _format, "text by a format in MySQL's letters")
 _add("str_to_date", "SS", "DATETIME", _parse, "time of a text by a format; NULL if it does not fit")

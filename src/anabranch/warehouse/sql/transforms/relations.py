@@ -110,6 +110,9 @@ def _table(binder: Binder, node: exp.Table, scope: Scope) -> str:
     for part in ("partition", "sample", "pivots", "hints", "only", "when", "changes"):
         if node.args.get(part):
             raise not_supported(f"{part.upper()} of a table")
+    if node.alias_column_names:
+        # As in MySQL: only derived tables name their columns. TABLET(1) reads as such a list.
+        raise not_supported("a list of columns behind a table")
     if node.args.get("db") is None:
         found = scope.common_table(node.name)
         if found is not None:
