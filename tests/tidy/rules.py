@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -277,6 +278,18 @@ def dependencies_agree(tree: Tree) -> Iterator[str]:
         yield f"{name}: in one of pyproject.toml and requirements/run.in only"
 
 
+def imports_are_dependencies(tree: Tree) -> Iterator[str]:
+    """What the source imports is Python's own, ours, or named in requirements/run.in."""
+    run = tree.find("requirements/run.in")
+    if run is None:
+        return
+    known = {package(line).replace("-", "_") for line in run.lines if re.match(r"[a-z]", line)}
+    known |= sys.stdlib_module_names | {"anabranch"}
+    for source in tree.files("src/", suffix=".py"):
+        for name in sorted({name.partition(".")[0] for name in imported(source.tree)} - known):
+            yield f"{source.path}: imports {name}, which requirements/run.in does not name"
+
+
 def package(requirement: str) -> str:
     """Return the name of a requirement's package."""
     return re.split(r"[\s<>=!~;\[]", requirement.strip(), maxsplit=1)[0].lower().replace("_", "-")
@@ -344,6 +357,7 @@ def changelog_is_open(tree: Tree) -> Iterator[str]:
 RULES: tuple[Callable[[Tree], Iterator[str]], ...] = (
     changelog_is_open,
     dependencies_agree,
+    imports_are_dependencies,
     docstrings_present,
     flags_documented,
     function_sizes,

@@ -61,6 +61,7 @@ BROKEN: list[tuple[Rule, dict[str, str]]] = [
     (rules.flags_documented, {"src/anabranch/cli/a.py": '"--raw"', "docs/a.md": "`--raw-port`"}),
     (rules.flags_documented, {"src/anabranch/cli.py": '"--a/--no-a"', "docs/a.md": "`--a`"}),
     (rules.dependencies_agree, {"pyproject.toml": PROJECT, "requirements/run.in": "apsw\n"}),
+    (rules.imports_are_dependencies, {"requirements/run.in": "apsw\n", "src/a.py": "import numpy"}),
     (rules.locks_have_hashes, {"requirements/run.in": "apsw\n"}),
     (rules.locks_have_hashes, {"requirements/a.in": "apsw", "requirements/a.txt": "apsw==3.54\n"}),
     (rules.locks_have_hashes, {"requirements/a.in": "b", "requirements/a.txt": LOCKED + "b>=1\n"}),
@@ -98,6 +99,10 @@ KEPT: list[tuple[Rule, dict[str, str]]] = [
     ),
     (rules.flags_documented, {"src/anabranch/cli.py": '"--raw-port"', "docs/a.md": "--raw-port=N"}),
     (rules.dependencies_agree, {"pyproject.toml": PROJECT, "requirements/run.in": "apsw\nrich\n"}),
+    (
+        rules.imports_are_dependencies,
+        {"requirements/run.in": "a-b\n", "src/a.py": "import sys, a_b.c\nimport anabranch.x"},
+    ),
     (rules.locks_have_hashes, {"requirements/a.in": "apsw\n", "requirements/a.txt": LOCKED}),
     (rules.tests_keep_the_rules, {"tests/support/a.py": "import time\ntime.sleep(1)"}),
     (

@@ -37,6 +37,7 @@ VERSIONS = {"33": "3.3.2", "43": "3.5.0"}
 RANDOM = {
     r"(?<=_temporary/)\d+|(?<=_)\d{12,}(?=_)": "<number>",
     r"(?<=_)\d{4}(?=_[mr]_)|(?<=spark-staging-)\d+(?=%|$)": "<stage>",
+    r"(?<=_[mr]_\d{6}_)\d+": "<task>",
 }
 """What is another in each run in the keys that committers write."""
 
@@ -317,7 +318,7 @@ def test_a_committer_costs_its_requests_and_no_more(spark: Facts, case: str) -> 
 
 def level_lengths(tape: Tape) -> None:
     """Drop the lengths of what tells of the run itself: reports with times and counts in them."""
-    lengths = ("content-length", "x-amz-decoded-content-length")
+    lengths = ("content-length", "x-amz-decoded-content-length", "range")
     for request in tape.requests:
         if re.search(r"\.pending(set)?$|/_SUCCESS$|\?delete$", request.target):
             request.headers = [

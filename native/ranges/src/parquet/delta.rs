@@ -135,7 +135,7 @@ pub fn decode(data: &[u8]) -> Result<(Vec<i64>, usize)> {
     if miniblocks == 0
         || miniblocks > 512
         || block > 1 << 16
-        || block % (8 * miniblocks) != 0
+        || !block.is_multiple_of(8 * miniblocks)
         || block == 0
         || count > ROWS_MAX
     {
