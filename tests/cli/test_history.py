@@ -29,10 +29,10 @@ def test_a_repository_comes_and_goes(commands: Commands) -> None:
         "Default branch  trunk",
         "Created         <time> UTC",
     )
-    assert commands("repo", "list", "--prefix", "com").stdout == lines(
+    assert commands("repo", "list", "--prefix", "comi").stdout == lines(
         "coming  trunk  local://place/of-it"
     )
-    (found,) = commands.json("repo", "list", "--prefix", "com")
+    (found,) = commands.json("repo", "list", "--prefix", "comi")
     assert set(found) == {
         "id",
         "storage_namespace",
