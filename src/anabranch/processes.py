@@ -5,6 +5,7 @@ means that the supervisor is gone. It says "ready" on stdout; logs go to stderr.
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import runpy
@@ -158,8 +159,10 @@ def _watch_lifeline() -> None:
 def start(module: str, parent: int) -> None:
     """Run a child's module, which the kernel kills with its parent from before the first import.
 
-    What is in UNUSED for it can't be imported by it.
+    What is in UNUSED for it can't be imported by it. When it crashes, or gets SIGABRT, it says
+    in the log what each of its threads was doing.
     """
+    faulthandler.enable(2)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(_ORPHANED)

@@ -114,6 +114,18 @@ def test_two_workers_share_the_ports_and_the_metrics(tmp_path: Path) -> None:
         assert float(counted.split()[-1]) >= 20
 
 
+def test_a_crash_says_in_the_log_what_each_thread_was_doing(tmp_path: Path) -> None:
+    with start_server(tmp_path / "data", "--workers", "1") as server:
+        (worker,) = children(server, "anabranch.worker")
+        os.kill(worker, signal.SIGABRT)
+        wait_for_other(server, "anabranch.worker", worker)
+        wait_answering(server)
+        log = server.read_log()
+    assert "Fatal Python error: Aborted" in log
+    assert "_watch_lifeline" in log
+    assert "in _serve" in log or "uvloop" in log
+
+
 def test_workers_end_with_a_killed_supervisor_and_the_next_start_works(tmp_path: Path) -> None:
     first = launch_server(tmp_path / "data")
     port = str(first.endpoints["api"]["port"])

@@ -97,12 +97,14 @@ class RunningServer:
         try:
             code = self.process.wait(timeout=timeout_s)
         except subprocess.TimeoutExpired:
+            described = _described(_living(family | self.processes()))
+            self._ask_stacks(family)
             self._end_rest(family)
-            message = f"still running {timeout_s} s after SIGTERM"
+            message = f"still running {timeout_s} s after SIGTERM: {described}"
             raise ServerFailed(f"{message}\n{self.read_log()}") from None
         left = _living(family | self.processes())
         if left:
-            described = ", ".join(f"{pid} ({_command(pid)})" for pid in sorted(left))
+            described = _described(left)
             self._end_rest(left)
             raise ServerFailed(f"left processes behind: {described}\n{self.read_log()}")
         return code
@@ -129,6 +131,15 @@ class RunningServer:
         left = self.processes()
         self._end_rest(left)
         raise ServerFailed(f"processes left after {timeout_s} s: {sorted(left)}\n{self.read_log()}")
+
+    def _ask_stacks(self, pids: frozenset[int]) -> None:
+        """Have every process write what its threads are doing to the log; each ends by that."""
+        for pid in sorted(pids, reverse=True):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
+            pause(0.2)  # they write to one file
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=2.0)
 
     def _end_rest(self, pids: frozenset[int]) -> None:
         for pid in pids:
@@ -301,6 +312,10 @@ def _descendants(pid: int) -> frozenset[int]:
         reached.update(following)
         queue.extend(following)
     return _living(frozenset(reached))
+
+
+def _described(pids: frozenset[int]) -> str:
+    return ", ".join(f"{pid} ({_command(pid)})" for pid in sorted(pids))
 
 
 def _command(pid: int) -> str:

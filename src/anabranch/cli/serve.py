@@ -1,5 +1,6 @@
 """`anabranch serve`."""
 
+import faulthandler
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from anabranch.settings import Settings, describe, load
 from anabranch.supervisor import Supervisor
 from anabranch.telemetry import configure_logs
 
+_STDERR = 2
 _HELP = {
     name: f"{help} Default: {default}." if default not in ("", "None", "False") else help
     for name, _, default, help in describe()
@@ -68,6 +70,7 @@ def serve(
     with told(is_json=is_json):
         settings = load(given, config=config)
         configure_logs(level=settings.log_level, format=settings.log_format, process="supervisor")
+        faulthandler.enable(_STDERR)
 
         def announce(endpoints: dict[str, Any]) -> None:
             if is_json:
