@@ -35,6 +35,9 @@ UNUSED = {
 """What other libraries import when it is there, and a child never uses: some 9 MB in each."""
 # glibc's heap: each further one of a thread keeps what a merge of a million objects left in it.
 _ALLOCATION = {"MALLOC_ARENA_MAX": "2"}
+SWITCH_S = 0.0005
+"""How long a thread may compute while others wait: a short write or statement passes through up to
+four of them, and waits at each for whoever computes. Python's own 5 ms are the time of ten such."""
 _READY = b"ready\n"
 _ORPHANED = 3
 
@@ -163,6 +166,7 @@ def start(module: str, parent: int) -> None:
     in the log what each of its threads was doing.
     """
     faulthandler.enable(2)
+    sys.setswitchinterval(SWITCH_S)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(_ORPHANED)

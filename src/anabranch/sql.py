@@ -32,10 +32,6 @@ from anabranch.warehousing import Warehousing, build_warehouse
 DRAIN_S = 2.0
 """How long statements and loads that run at SIGTERM may take; then the process ends."""
 
-SWITCH_S = 0.0005
-"""How long a thread may compute while others wait: a short statement passes through four of them,
-and waits at each for whoever computes. Python's own 5 ms are the time of ten such statements."""
-
 EXPIRE_S = 5.0
 """Between two looks for transactions whose time is over."""
 
@@ -43,7 +39,6 @@ EXPIRE_S = 5.0
 def main() -> None:
     """Serve as the plan on stdin says; ends with code 0 after SIGTERM."""
     plan = begin()
-    sys.setswitchinterval(SWITCH_S)
     settings = plan.settings
     configure_logs(level=settings.log_level, format=settings.log_format, process=plan.process)
     try:

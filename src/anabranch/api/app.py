@@ -10,7 +10,6 @@ from anabranch.api.routing import OtherMethods, Router
 from anabranch.api.table import OPERATIONS
 from anabranch.edge.blocking import call_local
 from anabranch.edge.http import Request, Response
-from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock
 from anabranch.kernel.errors import AnabranchError, Kind, NotSupported
 from anabranch.lake import Lake
@@ -37,9 +36,6 @@ class Api:
         return response
 
     async def _answer(self, request: Request) -> Response:
-        refusal = _refuse_long(request)
-        if refusal is not None:
-            return refusal
         if request.raw_path == DOCUMENT_PATH:
             if request.method not in ("GET", "HEAD"):
                 return _other_methods(("GET", "HEAD"))
@@ -66,16 +62,6 @@ class Api:
         if operation.body is not None:
             call.decoded = await read_body(operation, request)
         return await operation.handler(call)
-
-
-def _refuse_long(request: Request) -> Response | None:
-    """Return the answer to a request whose address or headers are too long."""
-    if len(request.raw_path) + len(request.query_string) > limits.URL_BYTES_MAX:
-        return message_response(414, f"an address is at most {limits.URL_BYTES_MAX} bytes")
-    size_bytes = sum(len(name) + len(value) for name, value in request.headers)
-    if size_bytes > limits.HEADER_BYTES_MAX:
-        return message_response(431, f"headers are at most {limits.HEADER_BYTES_MAX} bytes")
-    return None
 
 
 def _other_methods(allowed: tuple[str, ...]) -> Response:

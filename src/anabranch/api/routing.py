@@ -5,9 +5,9 @@ Matching comes before decoding: a branch `a/b` arrives as `a%2Fb` and is one seg
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes
 
 from anabranch.api.operations import Operation
+from anabranch.edge.http import unquote
 
 
 @dataclass(slots=True)
@@ -64,9 +64,7 @@ class Router:
         if found is None:
             return OtherMethods(tuple(sorted(node.methods)))
         operation, names = found
-        # Bytes that are not UTF-8 become surrogates, which every parser of names refuses.
-        decoded = (unquote_to_bytes(value).decode("utf-8", "surrogateescape") for value in values)
-        return Match(operation, dict(zip(names, decoded, strict=True)))
+        return Match(operation, dict(zip(names, map(unquote, values), strict=True)))
 
 
 def _walk(node: _Node, segments: list[bytes], at: int, values: list[bytes]) -> _Node | None:

@@ -37,9 +37,14 @@ def _text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _unquote(data: bytes) -> str:
-    # Bytes that are not UTF-8 become surrogates: whoever parses a name out of them refuses those.
-    return unquote_to_bytes(data).decode("utf-8", "surrogateescape")
+def unquote(data: bytes) -> str:
+    """Return a percent-coded text; bytes that are not UTF-8 become surrogates.
+
+    Whoever parses a name out of it refuses those.
+    """
+    if b"%" in data:
+        data = unquote_to_bytes(data)
+    return data.decode("utf-8", "surrogateescape")
 
 
 def parse_query(query_string: bytes, *, is_plus_a_space: bool) -> Query:
@@ -50,7 +55,7 @@ def parse_query(query_string: bytes, *, is_plus_a_space: bool) -> Query:
             if is_plus_a_space:
                 part = part.replace(b"+", b" ")
             name, _, value = part.partition(b"=")
-            pairs.append((_unquote(name), _unquote(value)))
+            pairs.append((unquote(name), unquote(value)))
     return pairs
 
 
@@ -108,7 +113,7 @@ class Request:
     def path(self) -> str:
         """Return the decoded path; bytes that are not UTF-8 are surrogates: parsers refuse them."""
         if self._path is None:
-            self._path = _unquote(self.raw_path)
+            self._path = unquote(self.raw_path)
         return self._path
 
     @property
