@@ -135,8 +135,14 @@ class Directory:
         return key
 
     def write_endpoints(self, endpoints: Mapping[str, Any]) -> None:
-        """Say where the server answers: whole or not at all."""
-        write_file(self.endpoints, json.dumps(endpoints).encode())
+        """Say where the server answers: whole or not at all.
+
+        Not synced: it is worth nothing once the server is gone, and whoever reads it may ask the
+        server to stop while a busy disk still takes seconds over it.
+        """
+        draft = self.endpoints.with_name(f".{self.endpoints.name}.{os.getpid()}")
+        draft.write_bytes(json.dumps(endpoints).encode())
+        draft.replace(self.endpoints)
 
     def find_endpoints(self) -> dict[str, Any] | None:
         """Return where the directory's server answers, None when none says so."""
