@@ -53,7 +53,7 @@ SIZES = [
 
 
 class BlocksContract:
-    """LAKE.md 3.1 to 3.3, as far as they are the store's."""
+    """docs/protocol.md 3.1 to 3.3, as far as they are the store's."""
 
     @pytest.fixture
     def store(self) -> Store:

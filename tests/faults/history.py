@@ -120,8 +120,7 @@ def _import(opened: TestLake) -> object:
     imports = opened.lake.imports
     source = ImportSource(SourceKind.COMMON_PREFIX, "s3://raw/in/", "imported/")
     import_id = imports.start(REPOSITORY, MAIN, [source], message="import", committer="tests")
-    for thread in list(imports._threads):
-        thread.join()
+    imports.wait()
     status = imports.status(REPOSITORY, import_id)
     if not status.is_completed:
         # Whatever stopped it has stopped this lake's writer, too.

@@ -62,8 +62,7 @@ def start(opened: TestLake, *sources: ImportSource, branch: str = MAIN) -> str:
 
 def finish(opened: TestLake, import_id: str) -> ImportStatus:
     """Wait until the threads of a lake's imports have ended."""
-    for thread in list(opened.lake.imports._threads):
-        thread.join(30)
+    opened.lake.imports.wait()
     return opened.lake.imports.status(REPOSITORY, import_id)
 
 
@@ -232,7 +231,7 @@ def test_an_import_that_fell_silent_says_so(opened: TestLake) -> None:
 def test_imports_end_when_the_server_stops(opened: TestLake) -> None:
     raw_put(opened, "in/a")
     with open_beside(opened, wrap=HookedKV) as other:
-        hooks(other).after_read(b"commit/", other.lake.imports._closing.set)
+        hooks(other).after_read(b"commit/", other.lake.imports._threads.stop)
         status = finish(other, start(other, prefix("s3://raw/in/")))
         assert "stopping" in status.error
         with pytest.raises(Unavailable):

@@ -1,7 +1,9 @@
 //! Binding of `anabranch_wire`.
 
 use anabranch_wire::crc::{self, Crc};
-use anabranch_wire::sigv4::{self, Claim, SigningKeys as PlainKeys};
+use anabranch_wire::signing_keys::SigningKeys as PlainKeys;
+use anabranch_wire::sigv4::{self, Claim};
+use anabranch_wire::uris::Pair;
 use anabranch_wire::{listing, rows};
 use arrow_array::{ArrayRef, make_array};
 use arrow_data::ArrayData;
@@ -195,7 +197,7 @@ fn signature_claim<'py>(
         owners.push(pair.get_item(0)?.cast_into::<PyBytes>()?);
         owners.push(pair.get_item(1)?.cast_into::<PyBytes>()?);
     }
-    let pairs: Vec<sigv4::Pair<'_>> = owners
+    let pairs: Vec<Pair<'_>> = owners
         .chunks_exact(2)
         .map(|pair| (pair[0].as_bytes(), pair[1].as_bytes()))
         .collect();

@@ -5,7 +5,7 @@ use arrow_array::types::{Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
 
 use crate::calendar::{date_of_days, push_number, push_padded};
-use crate::sigv4::push_coded;
+use crate::uris::push_coded;
 
 /// The columns are not those of a listing.
 #[derive(Debug)]

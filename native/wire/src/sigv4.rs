@@ -5,20 +5,16 @@
 //! compared for the path as sent and, when that fails, for the path coded by the book.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 
 use crate::calendar;
-
-type HmacSha256 = Hmac<Sha256>;
+use crate::signing_keys::{HASH_BYTES, SigningKey};
+use crate::uris::{Decoded, Pair, canonical_path, canonical_query, decoded_pairs, sorted_query};
 
 const ALGORITHM: &[u8] = b"AWS4-HMAC-SHA256";
 const UNSIGNED: &[u8] = b"UNSIGNED-PAYLOAD";
 const PAYLOAD_HEADER: &[u8] = b"x-amz-content-sha256";
-const HASH_BYTES: usize = 32;
 const QUERY_NAMES: [&[u8]; 6] = [
     b"X-Amz-Algorithm",
     b"X-Amz-Credential",
@@ -27,10 +23,6 @@ const QUERY_NAMES: [&[u8]; 6] = [
     b"X-Amz-SignedHeaders",
     b"X-Amz-Signature",
 ];
-
-/// A header, or a pair of a query: name and value.
-pub type Pair<'a> = (&'a [u8], &'a [u8]);
-type Decoded<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// Why a signature is not even looked at. The numbers cross the border to Python; those of one
 /// block are for headers, and the same plus ten for queries.
@@ -83,64 +75,6 @@ pub struct Claim {
     tail: Vec<u8>,
     query: Vec<u8>,
     raw_query: Vec<u8>,
-}
-
-/// Signing keys by secret and scope, at most `most` of them.
-pub struct SigningKeys {
-    most: usize,
-    keys: Mutex<HashMap<Vec<u8>, Arc<SigningKey>>>,
-}
-
-/// The key of one secret and scope, and the state of an HMAC that was keyed with it.
-pub struct SigningKey {
-    pub bytes: [u8; HASH_BYTES],
-    keyed: HmacSha256,
-}
-
-fn keyed(key: &[u8]) -> HmacSha256 {
-    HmacSha256::new_from_slice(key).expect("HMAC takes keys of any length")
-}
-
-impl SigningKeys {
-    pub fn new(most: usize) -> Self {
-        SigningKeys {
-            most,
-            keys: Mutex::new(HashMap::new()),
-        }
-    }
-
-    pub fn get(&self, secret: &str, scope: &[u8]) -> Arc<SigningKey> {
-        let mut name = Vec::with_capacity(scope.len() + 1 + secret.len());
-        name.extend_from_slice(scope);
-        // No secret holds a line's end, so no two pairs share a name.
-        name.push(b'\n');
-        name.extend_from_slice(secret.as_bytes());
-        // A thread that panicked left no half-made key behind.
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = keys.get(&name) {
-            return Arc::clone(found);
-        }
-        let made = Arc::new(SigningKey::derive(secret, scope));
-        if keys.len() >= self.most {
-            keys.clear();
-        }
-        keys.insert(name, Arc::clone(&made));
-        made
-    }
-}
-
-impl SigningKey {
-    /// The key of `<date>/<region>/<service>/aws4_request`.
-    pub fn derive(secret: &str, scope: &[u8]) -> Self {
-        let mut mac = keyed(&[b"AWS4", secret.as_bytes()].concat());
-        let mut bytes = [0_u8; HASH_BYTES];
-        for part in scope.split(|byte| *byte == b'/') {
-            mac.update(part);
-            bytes = mac.finalize().into_bytes().into();
-            mac = keyed(&bytes);
-        }
-        SigningKey { bytes, keyed: mac }
-    }
 }
 
 /// The claim of a request, by header or query. Names of headers are lower-case.
@@ -335,9 +269,7 @@ impl Claim {
         let raw_path = if raw_path.is_empty() { b"/" } else { raw_path };
         let holds = |path: &[u8], query: &[u8]| {
             let text = self.string_to_sign(&self.canonical(method, path, query));
-            let mut mac = key.keyed.clone();
-            mac.update(&text);
-            mac.verify_slice(&self.signature_bytes).is_ok()
+            key.has_signed(&text, &self.signature_bytes)
         };
         if holds(raw_path, &self.query) {
             return true;
@@ -397,110 +329,6 @@ fn joined<'a>(headers: &[Pair<'a>], wanted: &[u8]) -> Option<Cow<'a, [u8]>> {
         }
     }
     found
-}
-
-/// A query's decoded pairs in order; a plus is a space, as S3 and clients mean it.
-fn decoded_pairs(raw_query: &[u8]) -> Vec<Decoded<'_>> {
-    let parts = raw_query.split(|byte| *byte == b'&');
-    parts
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            let (name, value) = halves(part);
-            (decoded(name, true), decoded(value, true))
-        })
-        .collect()
-}
-
-fn halves(part: &[u8]) -> Pair<'_> {
-    match part.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&part[..at], &part[at + 1..]),
-        None => (part, &[]),
-    }
-}
-
-/// Percent-decoded bytes; what is no escape stays as it is.
-fn decoded(data: &[u8], is_plus_a_space: bool) -> Cow<'_, [u8]> {
-    let is_coded = |byte: &u8| *byte == b'%' || (is_plus_a_space && *byte == b'+');
-    if !data.iter().any(is_coded) {
-        return Cow::Borrowed(data);
-    }
-    let digit = |at: usize| data.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::with_capacity(data.len());
-    let mut at = 0;
-    while at < data.len() {
-        match (data[at], digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push((high * 16 + low) as u8);
-                at += 3;
-                continue;
-            }
-            (b'+', ..) if is_plus_a_space => out.push(b' '),
-            (byte, ..) => out.push(byte),
-        }
-        at += 1;
-    }
-    Cow::Owned(out)
-}
-
-/// Percent-coded by the book: all but unreserved characters and those in `safe`.
-pub fn push_coded(out: &mut Vec<u8>, data: &[u8], safe: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in data {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) || safe.contains(byte) {
-            out.push(*byte);
-        } else {
-            out.push(b'%');
-            out.push(DIGITS[usize::from(byte >> 4)]);
-            out.push(DIGITS[usize::from(byte & 15)]);
-        }
-    }
-}
-
-fn canonical_path(raw_path: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(raw_path.len());
-    push_coded(&mut out, &decoded(raw_path, false), b"/");
-    out
-}
-
-/// A query coded by the book and sorted, without the signature itself.
-fn canonical_query(pairs: &[Decoded<'_>]) -> Vec<u8> {
-    let coded = |data: &[u8]| {
-        let mut out = Vec::with_capacity(data.len());
-        push_coded(&mut out, data, b"");
-        out
-    };
-    let kept = pairs
-        .iter()
-        .filter(|(name, _)| **name != *b"X-Amz-Signature");
-    let mut found: Vec<_> = kept
-        .map(|(name, value)| (coded(name), coded(value)))
-        .collect();
-    found.sort_unstable();
-    equations(found.iter().map(|(name, value)| (&name[..], &value[..])))
-}
-
-/// A query coded as it was sent, sorted, without the signature itself.
-fn sorted_query(raw_query: &[u8]) -> Vec<u8> {
-    let parts = raw_query.split(|byte| *byte == b'&');
-    let pairs = parts.filter(|part| !part.is_empty()).map(halves);
-    let mut found: Vec<_> = pairs
-        .filter(|(name, _)| *name != b"X-Amz-Signature")
-        .collect();
-    found.sort_unstable();
-    equations(found.into_iter())
-}
-
-fn equations<'a>(pairs: impl Iterator<Item = Pair<'a>>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, value) in pairs {
-        if !out.is_empty() {
-            out.push(b'&');
-        }
-        out.extend_from_slice(name);
-        out.push(b'=');
-        out.extend_from_slice(value);
-    }
-    out
 }
 
 fn is_space(byte: u8) -> bool {
@@ -577,6 +405,7 @@ fn seconds(date: &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signing_keys::SigningKeys;
 
     const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
@@ -611,16 +440,5 @@ mod tests {
         ] {
             assert_eq!(seconds(date), None);
         }
-    }
-
-    #[test]
-    fn the_cache_of_keys_is_bounded() {
-        let keys = SigningKeys::new(2);
-        let first = keys.get(SECRET, b"a").bytes;
-        for scope in [&b"b"[..], b"c", b"a"] {
-            keys.get(SECRET, scope);
-            assert!(keys.keys.lock().unwrap().len() <= 2);
-        }
-        assert_eq!(keys.get(SECRET, b"a").bytes, first);
     }
 }

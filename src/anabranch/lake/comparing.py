@@ -123,7 +123,7 @@ def three_way(
 
     Changes may hold tombstones; conflicts have the columns `path`, `source_kind`, `dest_kind`:
     what each side did since the base. Both are in order of path. Rows are judged in the order of
-    LAKE.md 2.9.
+    docs/protocol.md 2.9.
     """
     base, source, dest = sides
     for pairs in _differing(_Sides(store, namespace, base, source, within)):

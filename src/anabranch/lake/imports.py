@@ -1,15 +1,15 @@
 """Imports: adopt existing objects without copying them, as one commit.
 
-An import runs in a thread of the process that started it; its state is a KV record. Every write of
-the runner has the record's version as a condition, the publishing transaction too, so that a
-cancelled import never publishes. One that fell silent has died with its process.
+How one runs and where its state is kept, lake/tasks.py says. Every write of the runner has the
+record's version as a condition, the publishing transaction too, so that a cancelled import never
+publishes.
 """
 
 import contextlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 import msgspec
 import pyarrow as pa
@@ -24,7 +24,6 @@ from anabranch.kernel.errors import (
     Forbidden,
     Kind,
     NotFound,
-    Unavailable,
 )
 from anabranch.kernel.ids import BranchId, CommitId, MetarangeId, RepositoryId
 from anabranch.lake import keyspace, records
@@ -34,21 +33,26 @@ from anabranch.lake.merges import Merges
 from anabranch.lake.resolve import Resolver
 from anabranch.lake.staging import Plan, Staging
 from anabranch.lake.states import States
+from anabranch.lake.tasks import (
+    SWEEP_PORTION,
+    TaskRecord,
+    TaskThreads,
+    is_silent,
+    now_us,
+    sweep_tasks,
+)
 from anabranch.lake.values import BranchState, Repository
 from anabranch.storage.kv.base import (
+    Condition,
     KVStore,
     Prepared,
-    Scan,
     Write,
     Writer,
-    delete,
     is_absent,
     is_version,
-    key_after_prefix,
     put,
 )
 
-_SWEEP_PORTION = 1_000
 _CANCELLED = "the import was cancelled"
 _INTERRUPTED = "the import was interrupted: its process ended"
 
@@ -67,6 +71,9 @@ class _ImportRow(msgspec.Struct, array_like=True, frozen=True):
     error: str
     metarange: str
     commit: str
+
+    def at(self, updated_us: int) -> Self:
+        return msgspec.structs.replace(self, updated_us=updated_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +126,9 @@ class Imports:
         self._merges = merges
         self._sources = sources
         self._clock = clock
-        self._ids = ids
-        self._closing = threading.Event()
-        self._lock = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads = TaskThreads(
+            ids, name="import", tasks="imports", running_max=limits.IMPORTS_RUNNING_MAX
+        )
 
     def start(
         self,
@@ -145,24 +151,18 @@ class Imports:
             raise Forbidden(Kind.READ_ONLY_REPOSITORY, f"repository {repository_id!r} is read-only")
         self._sources.check(sources)
         order = _Order(state.repository, branch, tuple(sources), message, committer, metadata)
-        with self._lock:
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            if self._closing.is_set() or len(self._threads) >= limits.IMPORTS_RUNNING_MAX:
-                raise Unavailable(Kind.BUSY, "too many imports are running here, try again later")
-            import_id = self._ids.hex32()
-            runner = self._create(order, import_id)
-            thread = threading.Thread(target=runner.run, name=f"import-{import_id}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        return import_id
+
+        def prepare(import_id: str) -> Callable[[], None]:
+            return self._create(order, import_id).run
+
+        return self._threads.start(prepare)
 
     def status(self, repository_id: RepositoryId, import_id: str) -> ImportStatus:
         """Return how far an import is; raise NotFound(IMPORT_NOT_FOUND)."""
         repository = self._states.repository(repository_id)
         row, _ = self._get(repository, import_id)
         error = row.error
-        silent_us = self._now_us() - row.updated_us
-        if row.state == _State.RUNNING and silent_us > limits.IMPORT_SILENT_S * 1_000_000:
+        if row.state == _State.RUNNING and is_silent(row, self._clock):
             error = _INTERRUPTED
         commit = None
         if row.commit:
@@ -186,7 +186,7 @@ class Imports:
             if row.state != _State.RUNNING:
                 raise Conflict(Kind.CONFLICT, f"import {import_id!r} is over")
             ended = msgspec.structs.replace(
-                row, state=_State.FAILED, error=_CANCELLED, updated_us=self._now_us()
+                row, state=_State.FAILED, error=_CANCELLED, updated_us=now_us(self._clock)
             )
             key = keyspace.import_job(repository.incarnation, import_id)
             write = put(key, records.encode_record(ended))
@@ -195,29 +195,27 @@ class Imports:
         self._writer.submit(make)
 
     def sweep_imports(
-        self, *, now_us: int, after: bytes = b"", amount: int = _SWEEP_PORTION
+        self, *, now_us: int, after: bytes = b"", amount: int = SWEEP_PORTION
     ) -> bytes | None:
         """Forget imports that ended a day ago; return the `after` of the next portion. For jobs."""
-        start = after + b"\x00" if after else keyspace.IMPORTS
-        scan = Scan(start, key_after_prefix(keyspace.IMPORTS), amount)
-        rows = self._kv.read((), [scan]).scans[0]
-        old_us = now_us - limits.IMPORT_KEEP_S * 1_000_000
-        writes: list[Write] = [
-            delete(row.key)
-            for row in rows
-            if records.decode_record(row.value, _ImportRow).updated_us < old_us
-        ]
-        if writes:
-            self._writer.submit(lambda: Prepared((), writes, lambda _verdict: None))
-        return rows[-1].key if len(rows) == amount else None
+        return sweep_tasks(
+            self._kv,
+            self._writer,
+            keyspace.IMPORTS,
+            _ImportRow,
+            now_us=now_us,
+            after=after,
+            amount=amount,
+        )
+
+    def wait(self) -> None:
+        """Wait for what runs in this process."""
+        self._threads.wait()
 
     def close(self) -> None:
         """End running imports at their next step and wait for them."""
-        self._closing.set()
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
+        self._threads.stop()
+        self._threads.wait()
 
     def _get(self, repository: Repository, import_id: str) -> tuple[_ImportRow, int]:
         key = keyspace.import_job(repository.incarnation, import_id)
@@ -228,7 +226,7 @@ class Imports:
 
     def _create(self, order: _Order, import_id: str) -> "_Runner":
         repository = order.repository
-        row = _ImportRow(order.branch, _State.RUNNING, self._now_us(), 0, "", "", "")
+        row = _ImportRow(order.branch, _State.RUNNING, now_us(self._clock), 0, "", "", "")
         key = keyspace.import_job(repository.incarnation, import_id)
 
         def make() -> Prepared[int]:
@@ -241,10 +239,10 @@ class Imports:
             return Prepared([is_absent(key), is_there], [write], lambda verdict: verdict.version)
 
         version = self._writer.submit(make)
-        progress = _Progress(key, row, version, self._writer, self._clock, self._closing)
+        record = TaskRecord(key, row, version, self._writer, self._clock, lost=_CANCELLED)
         return _Runner(
             order,
-            progress,
+            _Progress(record, self._threads, self._writer),
             self._kv,
             self._resolver,
             self._staging,
@@ -253,75 +251,44 @@ class Imports:
             self._sources,
         )
 
-    def _now_us(self) -> int:
-        return self._clock.now_ns() // 1_000
-
 
 class _Progress:
-    """The record of a running import, written by its runner alone."""
+    """How far a running import is, counted by its runner alone."""
 
     def __init__(
-        self,
-        key: bytes,
-        row: _ImportRow,
-        version: int,
-        writer: Writer,
-        clock: Clock,
-        closing: threading.Event,
+        self, record: TaskRecord[_ImportRow], threads: TaskThreads, writer: Writer
     ) -> None:
-        self._key = key
-        self._row = row
-        self._version = version
+        self._record = record
+        self._threads = threads
         self._writer = writer
-        self._clock = clock
-        self._closing = closing
 
     def restart(self) -> None:
         """Begin to count again."""
-        self._write(msgspec.structs.replace(self._row, ingested=0))
+        self._record.write(msgspec.structs.replace(self._record.row, ingested=0))
 
     def add(self, count: int) -> None:
         """Count entries, and say so every IMPORT_BEAT_S; raise Conflict when cancelled."""
-        if self._closing.is_set():
-            raise Unavailable(Kind.BUSY, "the server is stopping")
-        beat_us = self._row.updated_us + limits.IMPORT_BEAT_S * 1_000_000
-        self._row = msgspec.structs.replace(self._row, ingested=self._row.ingested + count)
-        if self._now_us() >= beat_us:
-            self._write(self._row)
+        self._threads.check_open()
+        record, row = self._record, self._record.row
+        record.row = msgspec.structs.replace(row, ingested=row.ingested + count)
+        if record.is_due:
+            record.write(record.row)
 
-    def completing(self, commit: Commit) -> tuple[tuple[bytes, int], bytes]:
-        """Return the (key, version) the publish depends on, and the value it writes there."""
+    def completing(self, commit: Commit) -> tuple[Condition, Write]:
+        """Return what the publish depends on, and what it writes when it succeeds."""
         done = msgspec.structs.replace(
-            self._row,
+            self._record.row,
             state=_State.COMPLETED,
-            updated_us=self._now_us(),
             metarange=commit.metarange,
             commit=commit.id,
         )
-        return (self._key, self._version), records.encode_record(done)
+        return self._record.condition(), self._record.making(done)
 
     def fail(self, error: str) -> None:
         """Say why the import ended; nothing when somebody said so already."""
-        row = msgspec.structs.replace(
-            self._row, state=_State.FAILED, error=error, updated_us=self._now_us()
-        )
-        write = put(self._key, records.encode_record(row))
-        condition = is_version(self._key, self._version)
-        self._writer.submit_once(Prepared([condition], [write], lambda _verdict: None))
-
-    def _write(self, row: _ImportRow) -> None:
-        row = msgspec.structs.replace(row, updated_us=self._now_us())
-        write = put(self._key, records.encode_record(row))
-        prepared = Prepared(
-            [is_version(self._key, self._version)], [write], lambda verdict: verdict.version
-        )
-        version = self._writer.submit_once(prepared)
-        if version is None:
-            raise Conflict(Kind.CONFLICT, _CANCELLED)
-        self._row, self._version = row, version
-
-    def _now_us(self) -> int:
-        return self._clock.now_ns() // 1_000
+        record = self._record
+        write = record.making(msgspec.structs.replace(record.row, state=_State.FAILED, error=error))
+        self._writer.submit_once(Prepared([record.condition()], [write], lambda _verdict: None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,13 +339,13 @@ class _Runner:
             metadata=order.metadata,
             created_us=self.kv.now_us(),
         )
-        (key, version), done = self.progress.completing(commit)
+        unchanged, done = self.progress.completing(commit)
         return Plan(
             commit,
             commit,
             index_writes=built.index_writes,
-            conditions=[is_version(key, version), *conditions],
-            writes=[put(key, done)],
+            conditions=[unchanged, *conditions],
+            writes=[done],
         )
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

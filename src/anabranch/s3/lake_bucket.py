@@ -16,8 +16,6 @@ from anabranch.kernel.ids import (
     Path,
     Ref,
     RepositoryId,
-    UploadId,
-    is_hex,
     parse_namespace,
     parse_path,
     parse_repository_id,
@@ -26,39 +24,29 @@ from anabranch.kernel.pages import Page
 from anabranch.kernel.preconditions import Precondition
 from anabranch.lake import Lake
 from anabranch.lake.bodies import Body
-from anabranch.lake.upload_records import Part, Upload
+from anabranch.lake.upload_records import Upload
 from anabranch.lake.values import CommonPrefix, Resolved, Stat, Target
 from anabranch.s3.addressing import split_key
 from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place, make_page
 from anabranch.s3.errors import Refused
-from anabranch.storage.blocks.base import Block, BlockStore
-from anabranch.storage.kv.base import Prepared, Writer
+from anabranch.s3.lake_uploads import LakeUploads
+from anabranch.storage.blocks.base import Block
+from anabranch.storage.kv.base import Prepared
 
 _MISSING_REF = frozenset((Kind.REF_NOT_FOUND, Kind.BRANCH_NOT_FOUND, Kind.REF_EXPRESSION))
-_UPLOAD_ID_DIGITS = 32
 
 
-class LakeBucket:
+class LakeBucket(LakeUploads):
     """One repository of the lake."""
 
     def __init__(self, lake: Lake, repository_id: RepositoryId) -> None:
-        self._lake = lake
+        super().__init__(lake)
         self.repository_id = repository_id
 
     @property
     def name(self) -> str:
         """Return its name."""
         return self.repository_id
-
-    @property
-    def writer(self) -> Writer:
-        """Return what runs its steps."""
-        return self._lake.writer
-
-    @property
-    def blocks(self) -> BlockStore:
-        """Return where its bytes are."""
-        return self._lake.blocks
 
     def require(self) -> None:
         """Raise NotFound(REPOSITORY_NOT_FOUND) unless the repository exists."""
@@ -251,40 +239,8 @@ class LakeBucket:
             checksum_algorithm=checksum_algorithm,
         )
 
-    def get_upload(self, key: str, upload_id: UploadId) -> Upload:
-        """Return an upload of this repository and key; raise NotFound."""
-        if is_hex(upload_id, _UPLOAD_ID_DIGITS):
-            upload = self._lake.uploads.get(upload_id)
-            if upload.repository == self.repository_id and upload.key == key:
-                return upload
-        self.require()
-        raise NotFound(Kind.UPLOAD_NOT_FOUND, f"no upload {upload_id!r} of {key!r}")
-
-    def open_part(self, upload: Upload) -> Body:
-        """Start the bytes of a part."""
-        return self._lake.uploads.body(upload)
-
-    def making_part(
-        self, upload: Upload, number: int, body: Body, checksum: str
-    ) -> Callable[[], Prepared[Part]]:
-        """Return the step that keeps a received part."""
-        return self._lake.uploads.making_part(upload, number, body, checksum2=checksum)
-
-    def making_complete(
-        self,
-        upload: Upload,
-        parts: Sequence[tuple[int, str]],
-        checksum: str,
-        precondition: Precondition | None,
-    ) -> Callable[[], Prepared[Stat]]:
-        """Return the step that makes an object of parts."""
-        return self._lake.uploads.making_complete(
-            upload, parts, checksum2=checksum, precondition=precondition
-        )
-
-    def abort_upload(self, upload: Upload) -> None:
-        """End an upload without an object."""
-        self._lake.uploads.abort(upload)
+    def _owns(self, upload: Upload) -> bool:
+        return upload.repository == self.repository_id
 
     def list_uploads(
         self, *, prefix: str, key_after: str, upload_after: str, amount: int
@@ -297,12 +253,6 @@ class LakeBucket:
             upload_after=upload_after,
             amount=amount,
         )
-
-    def list_parts(
-        self, upload: Upload, *, after: int, amount: int
-    ) -> tuple[tuple[Part, ...], int | None]:
-        """Return one page of an upload's parts."""
-        return self._lake.uploads.list_parts(upload, after=after, amount=amount)
 
 
 def _target(place: Place) -> Target:

@@ -1,6 +1,6 @@
 """The raw store's buckets: the block store seen from outside, keys as they are.
 
-Keys that hold a repository's data can be read but neither replaced nor deleted (LAKE.md 3.4).
+Keys that hold a repository's data can be read but neither replaced nor deleted (docs/protocol.md 3.4).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,16 +9,17 @@ from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock
 from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE, Entry, Metadata
 from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind, NotFound, Unavailable
-from anabranch.kernel.ids import Address, UploadId, is_hex, parse_path
+from anabranch.kernel.ids import Address, parse_path
 from anabranch.kernel.pages import Page
 from anabranch.kernel.preconditions import Precondition
 from anabranch.lake import Lake
 from anabranch.lake.bodies import Body
-from anabranch.lake.upload_records import Part, Upload
+from anabranch.lake.upload_records import Upload
 from anabranch.lake.values import CommonPrefix, Stat
 from anabranch.s3.bucket import Attributes, Bucket, BucketInfo, Deletion, KeyPage, Place, make_page
-from anabranch.storage.blocks.base import Block, BlockStore
-from anabranch.storage.kv.base import Condition, Prepared, Verdict, Write, Writer
+from anabranch.s3.lake_uploads import LakeUploads
+from anabranch.storage.blocks.base import Block
+from anabranch.storage.kv.base import Condition, Prepared, Verdict, Write
 
 CHECKSUM_NAME = "x-amz-checksum"
 """A block has no field for a second checksum: it stands among the metadata, and is not shown."""
@@ -26,14 +27,13 @@ CHECKSUM_NAME = "x-amz-checksum"
 _BUCKET_NAME_LENGTH_MAX = 63
 _BUCKET_NAME_LENGTH_MIN = 3
 _BUCKET_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
-_UPLOAD_ID_DIGITS = 32
 
 
-class RawBucket:
+class RawBucket(LakeUploads):
     """One bucket of the block store."""
 
     def __init__(self, lake: Lake, clock: Clock, name: str) -> None:
-        self._lake = lake
+        super().__init__(lake)
         self._clock = clock
         self._name = name
 
@@ -41,16 +41,6 @@ class RawBucket:
     def name(self) -> str:
         """Return its name."""
         return self._name
-
-    @property
-    def writer(self) -> Writer:
-        """Return what runs its steps."""
-        return self._lake.writer
-
-    @property
-    def blocks(self) -> BlockStore:
-        """Return where its bytes are."""
-        return self._lake.blocks
 
     def _address(self, key: str) -> str:
         return f"s3://{self._name}/{key}"
@@ -198,40 +188,8 @@ class RawBucket:
             checksum_algorithm=checksum_algorithm,
         )
 
-    def get_upload(self, key: str, upload_id: UploadId) -> Upload:
-        """Return an upload of this bucket and key; raise NotFound."""
-        if is_hex(upload_id, _UPLOAD_ID_DIGITS):
-            upload = self._lake.uploads.get(upload_id)
-            if upload.repository is None and (upload.scope, upload.key) == (self._name, key):
-                return upload
-        self.require()
-        raise NotFound(Kind.UPLOAD_NOT_FOUND, f"no upload {upload_id!r} of {key!r}")
-
-    def open_part(self, upload: Upload) -> Body:
-        """Start the bytes of a part."""
-        return self._lake.uploads.body(upload)
-
-    def making_part(
-        self, upload: Upload, number: int, body: Body, checksum: str
-    ) -> Callable[[], Prepared[Part]]:
-        """Return the step that keeps a received part."""
-        return self._lake.uploads.making_part(upload, number, body, checksum2=checksum)
-
-    def making_complete(
-        self,
-        upload: Upload,
-        parts: Sequence[tuple[int, str]],
-        checksum: str,
-        precondition: Precondition | None,
-    ) -> Callable[[], Prepared[Stat]]:
-        """Return the step that makes an object of parts."""
-        return self._lake.uploads.making_complete(
-            upload, parts, checksum2=checksum, precondition=precondition
-        )
-
-    def abort_upload(self, upload: Upload) -> None:
-        """End an upload without an object."""
-        self._lake.uploads.abort(upload)
+    def _owns(self, upload: Upload) -> bool:
+        return upload.repository is None and upload.scope == self._name
 
     def list_uploads(
         self, *, prefix: str, key_after: str, upload_after: str, amount: int
@@ -245,12 +203,6 @@ class RawBucket:
             upload_after=upload_after,
             amount=amount,
         )
-
-    def list_parts(
-        self, upload: Upload, *, after: int, amount: int
-    ) -> tuple[tuple[Part, ...], int | None]:
-        """Return one page of an upload's parts."""
-        return self._lake.uploads.list_parts(upload, after=after, amount=amount)
 
 
 def _stat(block: Block, key: str) -> Stat:

@@ -9,7 +9,6 @@
 No name comes from a user: what a path means is the index's matter, in the KV store.
 """
 
-import builtins
 import contextlib
 import dataclasses
 import hashlib
@@ -22,16 +21,16 @@ from pathlib import Path
 
 from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock, IdSource
-from anabranch.kernel.errors import Corrupted, Kind, NotFound, Unavailable
-from anabranch.kernel.pages import Page
+from anabranch.kernel.errors import Corrupted, Kind, Unavailable
 from anabranch.storage.blocks import index
 from anabranch.storage.blocks.base import Block, Extent, Placed
 from anabranch.storage.blocks.copies import Copies
 from anabranch.storage.blocks.files import Descriptor, OpenFiles
+from anabranch.storage.blocks.indexed import IndexedBlocks
 from anabranch.storage.blocks.leftovers import Leftovers, Look
 from anabranch.storage.blocks.segments import NAME_PREFIX, Segments, SegmentWindow
 from anabranch.storage.disk import Disk
-from anabranch.storage.kv.base import Condition, KVStore, Window, Write
+from anabranch.storage.kv.base import Condition, KVStore, Window
 
 _EARLY_SYNC_THREADS = 2
 
@@ -45,7 +44,7 @@ class StoredFile:
     modified_ns: int
 
 
-class LocalBlocks:
+class LocalBlocks(IndexedBlocks):
     """Immutable bytes in `directory`, which is made when absent; the index is in `kv`.
 
     Any number of processes may use one directory. `segment_bytes` and `prepares_segments` are for
@@ -63,8 +62,7 @@ class LocalBlocks:
         segment_bytes: int = limits.SEGMENT_BYTES,
         prepares_segments: bool = True,
     ) -> None:
-        self._kv = kv
-        self._clock = clock
+        super().__init__(kv, clock)
         self._ids = ids
         self._disk = Disk() if disk is None else disk
         self._files = directory / "files"
@@ -126,38 +124,6 @@ class LocalBlocks:
         """Start an object of unknown size in a file of its own."""
         return FileWriter(self, address)
 
-    def join(
-        self,
-        address: str,
-        extents: Sequence[Extent],
-        *,
-        etag: str,
-        content_type: str = "",
-        metadata: tuple[tuple[str, str], ...] = (),
-    ) -> Placed:
-        """Make one object of bytes that have places already: costs parts, not bytes."""
-        block = Block(
-            address,
-            sum(extent.length for extent in extents),
-            etag,
-            self._now_us(),
-            tuple(extents),
-            content_type,
-            metadata,
-        )
-        return Placed(block, index.object_writes(block))
-
-    def find(self, address: str) -> Block | None:
-        """Return the object at `address`, None when there is none."""
-        return index.find_block(self._kv, address)
-
-    def get(self, address: str) -> Block:
-        """Return the object at `address`; raise NotFound(BLOCK_NOT_FOUND)."""
-        block = self.find(address)
-        if block is None:
-            raise NotFound(Kind.BLOCK_NOT_FOUND, f"no object at {address!r}")
-        return block
-
     def read(self, block: Block, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset`; may block; raise Corrupted when short."""
         extents = block.extents
@@ -173,21 +139,13 @@ class LocalBlocks:
         extents = block.extents
         if len(extents) == 1 and offset >= 0 and 0 < length <= extents[0].length - offset:
             return self._open_files.read_now(extents[0].file, extents[0].offset + offset, length)
-        found: builtins.list[bytes] = []
+        found: list[bytes] = []
         for piece in _pieces(block, offset, length):
             data = self._open_files.read_now(piece.file, piece.offset, piece.length)
             if data is None:
                 return None
             found.append(data)
         return b"".join(found)
-
-    def list(self, bucket: str, *, prefix: str, after: str, amount: int) -> Page[Block]:
-        """Return one page of a bucket's objects by key, in byte order; `after` is exclusive."""
-        return index.list_blocks(self._kv, bucket, prefix=prefix, after=after, amount=amount)
-
-    def removal(self, block: Block) -> tuple[tuple[Condition, ...], tuple[Write, ...]]:
-        """Return what a transaction needs to make the object not exist; its bytes go later."""
-        return index.object_removal(block)
 
     def local_path(self, block: Block) -> Path:
         """Return a file that holds exactly the object's bytes.
@@ -203,18 +161,6 @@ class LocalBlocks:
         return self._copies.path(
             name, block.size_bytes, lambda offset, length: self.read(block, offset, length)
         )
-
-    def buckets(self) -> builtins.list[str]:
-        """Return the names of all buckets, sorted."""
-        return index.list_buckets(self._kv, limits.PAGE_MAX)
-
-    def has_bucket(self, bucket: str) -> bool:
-        """Tell whether a bucket was made."""
-        return index.has_bucket(self._kv, bucket)
-
-    def bucket_creation(self, bucket: str) -> tuple[tuple[Condition, ...], tuple[Write, ...]]:
-        """Return what a transaction needs to make a bucket (or to find it there)."""
-        return index.bucket_creation(self._kv, bucket, self._now_us())
 
     def flush(self, windows: Sequence[Window]) -> None:
         """Make windows durable; one whose segment failed `is_lost` afterwards."""
@@ -240,8 +186,8 @@ class LocalBlocks:
         in files of its own stays where it is. Readers of the old row read on until its file goes.
         """
         assert block.version
-        extents: builtins.list[Extent] = []
-        windows: builtins.list[SegmentWindow] = []
+        extents: list[Extent] = []
+        windows: list[SegmentWindow] = []
         offset = 0
         for extent in block.extents:
             if extent.file.startswith(NAME_PREFIX):
@@ -354,9 +300,6 @@ class LocalBlocks:
             return self._segments.path(name)
         return self._file(file)
 
-    def _now_us(self) -> int:
-        return self._clock.now_ns() // 1_000
-
 
 class FileWriter:
     """One object being written to a file of its own; the file is made by the first byte.
@@ -449,7 +392,7 @@ def _check_name(name: str) -> None:
         raise Corrupted(Kind.RECORD_FORMAT, f"not the name of a block file: {name!r}")
 
 
-def _pieces(block: Block, offset: int, length: int) -> builtins.list[Extent]:
+def _pieces(block: Block, offset: int, length: int) -> list[Extent]:
     """Return where `length` bytes from `offset` are; raise Corrupted when some are missing."""
     pieces: list[Extent] = []
     end = offset + length

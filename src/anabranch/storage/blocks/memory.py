@@ -4,7 +4,6 @@ Bytes that got a window can be read only after `flush`, so that a test notices a
 forgot its windows. `lose_windows` abandons what is reserved, as a failed fsync does.
 """
 
-import builtins
 import hashlib
 import threading
 from collections.abc import Sequence
@@ -13,11 +12,11 @@ from tempfile import TemporaryDirectory
 
 from anabranch.kernel import limits
 from anabranch.kernel.clock import Clock, IdSource
-from anabranch.kernel.errors import Corrupted, Kind, NotFound
-from anabranch.kernel.pages import Page
+from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.storage.blocks import index
 from anabranch.storage.blocks.base import Block, Extent, Placed
-from anabranch.storage.kv.base import Condition, KVStore, Window, Write
+from anabranch.storage.blocks.indexed import IndexedBlocks
+from anabranch.storage.kv.base import KVStore, Window
 
 
 class MemoryWindow:
@@ -31,12 +30,11 @@ class MemoryWindow:
         self.is_lost = False
 
 
-class MemoryBlocks:
+class MemoryBlocks(IndexedBlocks):
     """Objects in a dictionary; the index is the KV store's, as everywhere."""
 
     def __init__(self, kv: KVStore, clock: Clock, ids: IdSource) -> None:
-        self._kv = kv
-        self._clock = clock
+        super().__init__(kv, clock)
         self._ids = ids
         self._files: dict[str, bytes] = {}
         self._reserved: dict[str, MemoryWindow] = {}
@@ -61,43 +59,24 @@ class MemoryBlocks:
         """Place bytes: in a window up to SMALL_OBJECT_BYTES_MAX, else at once."""
         kept = bytes(data)
         if not kept:
-            return self._placed(address, (), etag, content_type, metadata)
+            return self.join(address, (), etag=etag, content_type=content_type, metadata=metadata)
         if own_file or len(kept) > limits.SMALL_OBJECT_BYTES_MAX:
             extents = (self._keep(kept),)
-            return self._placed(address, extents, etag, content_type, metadata)
+            return self.join(
+                address, extents, etag=etag, content_type=content_type, metadata=metadata
+            )
         window = MemoryWindow("s" + self._ids.hex32(), kept)
         with self._lock:
             self._reserved[window.file] = window
         extents = (Extent(window.file, 0, len(kept)),)
-        placed = self._placed(address, extents, etag, content_type, metadata)
+        placed = self.join(
+            address, extents, etag=etag, content_type=content_type, metadata=metadata
+        )
         return Placed(placed.block, placed.writes, (window,))
 
     def open_writer(self, address: str) -> "MemoryWriter":
         """Start an object of unknown size."""
         return MemoryWriter(self, address)
-
-    def join(
-        self,
-        address: str,
-        extents: Sequence[Extent],
-        *,
-        etag: str,
-        content_type: str = "",
-        metadata: tuple[tuple[str, str], ...] = (),
-    ) -> Placed:
-        """Make one object of bytes that have places already."""
-        return self._placed(address, tuple(extents), etag, content_type, metadata)
-
-    def find(self, address: str) -> Block | None:
-        """Return the object at `address`, None when there is none."""
-        return index.find_block(self._kv, address)
-
-    def get(self, address: str) -> Block:
-        """Return the object at `address`; raise NotFound(BLOCK_NOT_FOUND)."""
-        block = self.find(address)
-        if block is None:
-            raise NotFound(Kind.BLOCK_NOT_FOUND, f"no object at {address!r}")
-        return block
 
     def read(self, block: Block, offset: int, length: int) -> bytes:
         """Return exactly `length` bytes from `offset`; raise Corrupted when they are not there."""
@@ -114,14 +93,6 @@ class MemoryBlocks:
         """Return the same: memory never waits."""
         return self.read(block, offset, length)
 
-    def list(self, bucket: str, *, prefix: str, after: str, amount: int) -> Page[Block]:
-        """Return one page of a bucket's objects by key, in byte order; `after` is exclusive."""
-        return index.list_blocks(self._kv, bucket, prefix=prefix, after=after, amount=amount)
-
-    def removal(self, block: Block) -> tuple[tuple[Condition, ...], tuple[Write, ...]]:
-        """Return what a transaction needs to make the object not exist."""
-        return index.object_removal(block)
-
     def local_path(self, block: Block) -> FilePath:
         """Return a file with the object's bytes, in a temporary directory of this store."""
         with self._lock:
@@ -131,18 +102,6 @@ class MemoryBlocks:
         path = FilePath(self._directory.name) / name
         path.write_bytes(self.read(block, 0, block.size_bytes))
         return path
-
-    def buckets(self) -> builtins.list[str]:
-        """Return the names of all buckets, sorted."""
-        return index.list_buckets(self._kv, limits.PAGE_MAX)
-
-    def has_bucket(self, bucket: str) -> bool:
-        """Tell whether a bucket was made."""
-        return index.has_bucket(self._kv, bucket)
-
-    def bucket_creation(self, bucket: str) -> tuple[tuple[Condition, ...], tuple[Write, ...]]:
-        """Return what a transaction needs to make a bucket (or to find it there)."""
-        return index.bucket_creation(self._kv, bucket, self._now_us())
 
     def flush(self, windows: Sequence[Window]) -> None:
         """Make the bytes of windows readable, those of lost ones excepted."""
@@ -170,21 +129,6 @@ class MemoryBlocks:
         with self._lock:
             self._files[file] = data
         return Extent(file, 0, len(data))
-
-    def _placed(
-        self,
-        address: str,
-        extents: tuple[Extent, ...],
-        etag: str,
-        content_type: str,
-        metadata: tuple[tuple[str, str], ...],
-    ) -> Placed:
-        size_bytes = sum(extent.length for extent in extents)
-        block = Block(address, size_bytes, etag, self._now_us(), extents, content_type, metadata)
-        return Placed(block, index.object_writes(block))
-
-    def _now_us(self) -> int:
-        return self._clock.now_ns() // 1_000
 
 
 class MemoryWriter:
