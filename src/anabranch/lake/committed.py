@@ -323,8 +323,8 @@ class Committed:
     ) -> MergeBuilt:
         """Merge what source changed since base into dest; strategy `source-wins`, `dest-wins`.
 
-        Rows are judged in the order of docs/protocol.md 2.9, those that `judge` owns by it. Nothing is
-        built when there are conflicts.
+        Rows are judged in the order of docs/protocol.md 2.9, those that `judge` owns by it.
+        Nothing is built when there are conflicts.
         """
         sides = (base, source, dest)
         survey = Survey(judge, conflicts_max)

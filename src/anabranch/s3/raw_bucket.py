@@ -1,6 +1,7 @@
 """The raw store's buckets: the block store seen from outside, keys as they are.
 
-Keys that hold a repository's data can be read but neither replaced nor deleted (docs/protocol.md 3.4).
+Keys that hold a repository's data can be read but neither replaced nor deleted
+(docs/protocol.md 3.4).
 """
 
 from collections.abc import Callable, Sequence
