@@ -1,12 +1,13 @@
 """revert, cherry-pick, reset and import against a real server."""
 
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from anabranch.cli.importing import import_objects
 from anabranch.cli.session import Session
-from anabranch.client.answers import ImportStatus, Problem
+from anabranch.client.answers import Change, ImportStatus, Problem
 from anabranch.client.rest import Client
 from anabranch.kernel.errors import AnabranchError
 from tests.cli.commands import Commands, lines, masked
@@ -119,6 +120,9 @@ def test_import_refuses(commands: Commands) -> None:
     failed = commands("import", f"{uri}none.csv", "imports-not/main/", "--json", code=1)
     assert json.loads(failed.stderr)["kind"] == "import_source"
     assert paths(commands, "imports-not/main") == []
+    commands.put("imports-not/main/new")
+    dirty = commands("import", uri, "imports-not/main/in/", code=5)
+    assert "uncommitted changes" in dirty.stderr
 
 
 class Stuck(Client):
@@ -127,6 +131,9 @@ class Stuck(Client):
     def __init__(self, answer: ImportStatus | BaseException) -> None:
         self.answer = answer
         self.cancelled: list[str] = []
+
+    def uncommitted(self, *_: object, **__: object) -> Iterator[list[Change]]:
+        return iter([[]])
 
     def start_import(self, *_: object, **__: object) -> str:
         return "import-1"

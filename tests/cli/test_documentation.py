@@ -17,8 +17,10 @@ import pytest
 from anabranch.cli.app import FAMILIES
 from anabranch.cli.exits import CODES, INTERRUPTED, PROBLEMS
 from tests.cli.commands import COMMAND, SCRIPT, Commands, flags
+from tests.support.pages import DOCS, read_blocks
 
-PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+COMMANDS_PAGE = DOCS / "commands.md"
+PAGE = COMMANDS_PAGE.read_text()
 SHARED = {"--endpoint", "--data", "--access-key", "--secret-key", "--ca-cert", "--json"}
 OFFLINE = ("serve", "setup", "doctor")
 
@@ -45,11 +47,9 @@ def section(name: str) -> str:
 def examples() -> dict[str, list[str]]:
     """Return the lines of all examples by their section."""
     found: dict[str, list[str]] = {}
-    for part in re.split(r"^## ", PAGE, flags=re.M)[1:]:
-        title, _, text = part.partition("\n")
-        blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-        found[title] = [line for block in blocks for line in block.splitlines()]
-    return {title: lines for title, lines in found.items() if lines}
+    for block in read_blocks(COMMANDS_PAGE, "sh"):
+        found.setdefault(block.section, []).extend(block.code.splitlines())
+    return found
 
 
 EXAMPLES = examples()
@@ -133,3 +133,9 @@ def test_the_example_of_serve_is_understood() -> None:
     (line,) = EXAMPLES["serve"]
     context = COMMANDS["serve"].make_context("serve", shlex.split(line)[2:])
     assert context.params["quickstart"] is True
+
+
+def test_the_list_of_commands_says_what_the_commands_say() -> None:
+    for name, family in FAMILIES.items():
+        said = COMMAND.get_command(None, name).help  # type: ignore[attr-defined]  # it is a group
+        assert " ".join(said.split("\n\n")[0].split()) == family.help, name

@@ -107,6 +107,9 @@ def test_no_server(commands: Commands, tmp_path: Path, monkeypatch: pytest.Monke
     assert silent.stdout == ""
     other = commands("repo", "list", "--endpoint", commands.server.raw_url, code=2)
     assert "check the endpoint" in other.stderr
+    plain = commands.server.api_url.replace("http://", "https://")
+    mistaken = commands("repo", "list", "--endpoint", plain, code=6)
+    assert "does not speak https" in mistaken.stderr
     commands("repo", "list", "--endpoint", "https://x", "--ca-cert", f"{tmp_path}/no", code=2)
 
 

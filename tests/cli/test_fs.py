@@ -200,7 +200,8 @@ def test_cp_refuses(commands: Commands, tmp_path: Path) -> None:
     )
     commands.put("example3/main/there")
     there = "lake://example3/main/there"
-    commands("fs", "cp", there, f"{tmp_path}/no/such/folder", code=4)
+    refused = commands("fs", "cp", there, f"{tmp_path}/no/such/file", code=4)
+    assert f"no folder '{tmp_path}/no/such'" in refused.stderr
     commands("fs", "cp", there, f"{file}/x", code=1)
     commands("fs", "cp", there, place, "--meta", "a=b", code=2)
     assert sorted(os.listdir(tmp_path)) == ["f"]

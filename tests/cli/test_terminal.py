@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,63 @@ def test_a_transfer_shows_bars_on_a_terminal(commands: Commands, tmp_path: Path)
         commands, "fs", "download", "example3/main/bars/large.bin", target, NO_COLOR="1"
     )
     assert (code, "\x1b[3" in shown) == (0, False)
+
+
+@pytest.mark.parametrize(
+    "args", [("fs", "cat", "example3/main/full"), ("repo", "list"), ("--help",)]
+)
+def test_a_full_disk_is_told(commands: Commands, args: tuple[str, ...]) -> None:
+    commands.put("example3/main/full", "x")
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [SCRIPT, *args],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={key: value for key, value in commands.environment.items() if value is not None},
+            check=False,
+            timeout=30,
+        )
+    assert done.stderr == b"error: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_ctrl_c_while_it_loads_ends_it_quietly() -> None:
+    program = (
+        "import sys\n"
+        "class Stop:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'rich.console':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Stop())\n"
+        "from anabranch.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "repo", "list"],
+        capture_output=True,
+        check=False,
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_what_few_values_need_is_not_loaded(commands: Commands) -> None:
+    program = (
+        "import sys\n"
+        "from anabranch.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "finally:\n"
+        "    sys.stderr.write(' '.join(sys.modules))\n"
+    )
+    environment = {key: value for key, value in commands.environment.items() if value is not None}
+    for args in (["branch", "list", "example3"], ["fs", "ls", "example3/main/"], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *args],
+            capture_output=True,
+            check=True,
+            env=environment,
+            timeout=30,
+        )
+        loaded = set(done.stderr.decode().split())
+        assert not loaded & {"pydantic", "asyncio", "duckdb", "pyarrow"}, args

@@ -263,3 +263,9 @@ def test_folders(main: Branch, tmp_path: Path) -> None:
     assert main.download("in/here", tmp_path / "to").unchanged == 3
     with pytest.raises(InvalidInput):
         main.upload(tmp_path / "from" / "a.txt")
+
+
+@pytest.mark.parametrize("mode", ["a", "ab", "r+", "w+b", "U"])
+def test_objects_are_not_changed_in_their_middle(main: Branch, mode: str) -> None:
+    with pytest.raises(InvalidInput, match=r"written whole"):
+        main.open("a", mode)  # type: ignore[call-overload]  # no such mode

@@ -1,6 +1,7 @@
 """What becomes of answers that no good server gives: cut short, foreign, refused early, none."""
 
 import contextlib
+import hashlib
 import select
 import socket
 import threading
@@ -9,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.client.answers import ObjectStats
+from anabranch.client.downloads import Downloads, WantedObject
 from anabranch.client.rest import Client
 from anabranch.client.transport import Server, Transport, Upload, parse_endpoint
 from anabranch.kernel import limits
 from anabranch.kernel.errors import (
     AnabranchError,
+    Corrupted,
     Forbidden,
     InvalidInput,
     Kind,
@@ -32,8 +36,8 @@ def answer(body: bytes, status: bytes = b"200 OK") -> bytes:
 
 
 @contextlib.contextmanager
-def speaking(*connections: list[bytes]) -> Iterator[Client]:
-    """A client of a server that says these bytes, whatever is asked: one list a connection.
+def listening(*connections: list[bytes]) -> Iterator[Server]:
+    """A server that says these bytes, whatever is asked: one list a connection.
 
     After each the client is read until it stops sending headers, and then the connection closes.
     """
@@ -49,13 +53,22 @@ def speaking(*connections: list[bytes]) -> Iterator[Client]:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        transport = Transport(Server("http", "127.0.0.1", port, "key", "secret", "the test"))
+        try:
+            yield Server("http", "127.0.0.1", port, "key", "secret", "the test")
+        finally:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def speaking(*connections: list[bytes]) -> Iterator[Client]:
+    """A client of a server that says these bytes."""
+    with listening(*connections) as server:
+        transport = Transport(server)
         try:
             yield Client(transport)
         finally:
             transport.close()
-            thread.join(10)
-            assert not thread.is_alive()
 
 
 def read_head(receive: Callable[[int], bytes]) -> bytes:
@@ -177,3 +190,12 @@ def test_what_is_no_endpoint(text: str) -> None:
 def test_an_address_of_six_is_shown_in_brackets(tmp_path: Path) -> None:
     assert Server("http", "::1", 1, "", "", "").url == "http://[::1]:1"
     assert "hidden" not in repr(Server("http", "a", 1, "key", "hidden", ""))
+
+
+def test_bytes_that_arrive_damaged_are_no_file(tmp_path: Path) -> None:
+    stats = ObjectStats("f", "object", 4, hashlib.md5(b"good").hexdigest())
+    with listening([answer(b"evil")]) as server:
+        downloads = Downloads(server, "r", "b", threads=1)
+        with pytest.raises(Corrupted, match="another checksum"):
+            list(downloads.run(iter([WantedObject(stats, tmp_path / "f")])))
+    assert list(tmp_path.iterdir()) == []

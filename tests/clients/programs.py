@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.environments import client_env
+from tests.support.recording import Tape
 
 TIMEOUT_S = 120.0  # a command that takes longer on a busy machine hangs
 MIB = 1024 * 1024
@@ -62,6 +63,33 @@ def version_in(text: str) -> str:
     found = re.search(r"\d+\.\d+(\.\d+)*", text)
     assert found is not None, text
     return found.group()
+
+
+@dataclass(frozen=True)
+class Program:
+    """A client program before one gateway, in a folder of its own; `options` go before the rest."""
+
+    program: Path
+    tape: Tape
+    folder: Path
+    options: list[str]
+
+    def run(self, *args: str | Path) -> Done:
+        """Run a command to its end."""
+        return run(self.program, *self.options, *args, cwd=self.folder)
+
+    def must(self, *args: str | Path) -> str:
+        """Run a command that must succeed; return what it printed."""
+        done = self.run(*args)
+        assert done.code == 0, done
+        return done.out
+
+    def file(self, name: str, data: bytes) -> Path:
+        """Return a file of the folder that holds these bytes now."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return path
 
 
 class Session:

@@ -14,6 +14,7 @@ from tests.clients.examples import example
 from tests.clients.programs import (
     MIB,
     Done,
+    Program,
     Session,
     debian_program,
     find_python,
@@ -21,7 +22,7 @@ from tests.clients.programs import (
     version_in,
 )
 from tests.support.environments import environment
-from tests.support.recording import Tape, check_capture
+from tests.support.recording import check_capture
 
 RUNNER = Path(__file__).parent / "sessions" / "program.py"
 ROOT = "s3://example3/main/awscli"
@@ -30,29 +31,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True)
-class Aws:
-    """One version of the program before one gateway, in a folder of its own."""
+class Aws(Program):
+    """One version of the program, in one interpreter for all commands."""
 
-    program: Path
     session: Session
-    tape: Tape
-    folder: Path
     env: dict[str, str]
-    where: list[str]
 
     def run(self, *args: str | Path) -> Done:
-        return self.session.ask(*self.where, *args)
-
-    def must(self, *args: str | Path) -> str:
-        done = self.run(*args)
-        assert done.code == 0, done
-        return done.out
-
-    def file(self, name: str, data: bytes) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        return path
+        """Run a command to its end."""
+        return self.session.ask(*self.options, *args)
 
 
 def exported(script: str) -> dict[str, str]:
@@ -81,8 +68,8 @@ def aws(
         session = Session(python, RUNNER, str(program), env=env, cwd=folder)
         try:
             # Debian's does not know the variable.
-            where = [] if request.param == "pypi" else ["--endpoint-url", tape.url]
-            yield Aws(program, session, tape, folder, env, where)
+            options = [] if request.param == "pypi" else ["--endpoint-url", tape.url]
+            yield Aws(program, tape, folder, options, session, env)
         finally:
             session.close()
 
@@ -185,7 +172,7 @@ def test_failures(aws: Aws) -> None:
     source = aws.file("f", b"f")
     with aws.tape.step("unknown branch"):
         done = run(
-            aws.program, *aws.where, "s3", "cp", source, "s3://example3/nowhere/f", env=aws.env
+            aws.program, *aws.options, "s3", "cp", source, "s3://example3/nowhere/f", env=aws.env
         )
     assert done.code == 1
     assert "upload failed:" in done.said

@@ -3,47 +3,21 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.clients.conftest import Gateway
 from tests.clients.examples import example
-from tests.clients.programs import MIB, Done, debian_program, run, version_in
-from tests.support.recording import Tape, check_capture
+from tests.clients.programs import MIB, Program, debian_program, run, version_in
+from tests.support.recording import check_capture
 
 ROOT = "lake:example3/main/rclone"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@dataclass(frozen=True)
-class Rclone:
-    """The program before one gateway, in a folder of its own."""
-
-    program: Path
-    tape: Tape
-    folder: Path
-    options: list[str]
-
-    def run(self, *args: str | Path) -> Done:
-        return run(self.program, *self.options, *args, cwd=self.folder)
-
-    def must(self, *args: str | Path) -> str:
-        done = self.run(*args)
-        assert done.code == 0, done
-        return done.out
-
-    def file(self, name: str, data: bytes) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        return path
-
-
 @pytest.fixture(scope="module")
-def rclone(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rclone]:
+def rclone(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     program = debian_program("rclone", "rclone")
     folder = tmp_path_factory.mktemp("rclone")
     with gateway.tape() as tape:
@@ -56,10 +30,10 @@ def rclone(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         options = ["--config", str(config), "--retries", "1", "--low-level-retries", "1"]
         if gateway.ca_file:
             options += ["--ca-cert", str(gateway.ca_file)]
-        yield Rclone(program, tape, folder, options)
+        yield Program(program, tape, folder, options)
 
 
-def test_write_overwrite_and_read(rclone: Rclone) -> None:
+def test_write_overwrite_and_read(rclone: Program) -> None:
     name = f"{ROOT}/w/a b+é=.txt"
     with rclone.tape.step("write"):
         rclone.must("copyto", rclone.file("a", b"first"), name)
@@ -70,7 +44,7 @@ def test_write_overwrite_and_read(rclone: Rclone) -> None:
     assert (rclone.folder / "back").read_bytes() == b"second!"
 
 
-def test_a_range(rclone: Rclone, gateway: Gateway) -> None:
+def test_a_range(rclone: Program, gateway: Gateway) -> None:
     gateway.put("main/rclone/range", b"0123456789")
     with rclone.tape.step("range"):
         assert rclone.must("cat", "--offset", "3", "--count", "4", f"{ROOT}/range") == "3456"
@@ -78,7 +52,7 @@ def test_a_range(rclone: Rclone, gateway: Gateway) -> None:
         assert rclone.must("cat", "--tail", "2", f"{ROOT}/range") == "89"
 
 
-def test_list(rclone: Rclone, gateway: Gateway) -> None:
+def test_list(rclone: Program, gateway: Gateway) -> None:
     gateway.put("main/rclone/list/sub/x", b"x")
     gateway.put("main/rclone/list/sub/y", b"yy")
     with rclone.tape.step("list"):
@@ -93,7 +67,7 @@ def test_list(rclone: Rclone, gateway: Gateway) -> None:
         assert "example3" in rclone.must("lsd", "lake:")
 
 
-def test_copy_and_move(rclone: Rclone, gateway: Gateway) -> None:
+def test_copy_and_move(rclone: Program, gateway: Gateway) -> None:
     gateway.put("main/rclone/move/a", b"moved")
     with rclone.tape.step("copy"):
         rclone.must("copyto", f"{ROOT}/move/a", f"{ROOT}/move/b")
@@ -110,7 +84,7 @@ def test_copy_and_move(rclone: Rclone, gateway: Gateway) -> None:
     assert gateway.get("main/rclone/move/c") == b"moved"
 
 
-def test_the_root_of_a_repository(rclone: Rclone, gateway: Gateway) -> None:
+def test_the_root_of_a_repository(rclone: Program, gateway: Gateway) -> None:
     gateway.put("main/rclone/root", b"root")
     with rclone.tape.step("list branches"):
         assert "main/" in rclone.must("lsf", "lake:example3").split("\n")
@@ -121,7 +95,7 @@ def test_the_root_of_a_repository(rclone: Rclone, gateway: Gateway) -> None:
     assert "main/rclone/" in rclone.must("lsf", *walk, "lake:example3").split("\n")
 
 
-def test_multipart(rclone: Rclone, gateway: Gateway) -> None:
+def test_multipart(rclone: Program, gateway: Gateway) -> None:
     data = hashlib.shake_128(b"rclone").digest(6 * MIB)
     source = rclone.file("large", data)
     small = ["--s3-upload-cutoff", "5Mi", "--s3-chunk-size", "5Mi"]
@@ -137,7 +111,7 @@ def test_multipart(rclone: Rclone, gateway: Gateway) -> None:
     assert gateway.get("main/rclone/larger") == data
 
 
-def test_sync_and_delete(rclone: Rclone, gateway: Gateway) -> None:
+def test_sync_and_delete(rclone: Program, gateway: Gateway) -> None:
     for number in range(3):
         rclone.file(f"tree/{number}", b"%d" % number)
     with rclone.tape.step("sync"):
@@ -154,7 +128,7 @@ def test_sync_and_delete(rclone: Rclone, gateway: Gateway) -> None:
     assert rclone.must("lsf", f"{ROOT}/tree") == ""
 
 
-def test_failures(rclone: Rclone) -> None:
+def test_failures(rclone: Program) -> None:
     source = rclone.file("f", b"f")
     with rclone.tape.step("unknown branch"):
         done = rclone.run("copyto", source, "lake:example3/nowhere/f")
@@ -166,5 +140,5 @@ def test_failures(rclone: Rclone) -> None:
     assert "SignatureDoesNotMatch" in done.said
 
 
-def test_what_is_sent_was_recorded(rclone: Rclone) -> None:
+def test_what_is_sent_was_recorded(rclone: Program) -> None:
     check_capture(rclone.tape, "rclone", version_in(run(rclone.program, "version").out))

@@ -2,43 +2,21 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.clients.conftest import Gateway
 from tests.clients.examples import example
-from tests.clients.programs import MIB, Done, debian_program, run, version_in
-from tests.support.recording import Tape, check_capture
+from tests.clients.programs import MIB, Program, debian_program, run, version_in
+from tests.support.recording import check_capture
 
 ROOT = "s3://example3/main/s3cmd"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@dataclass(frozen=True)
-class S3cmd:
-    """The program before one gateway, in a folder of its own."""
-
-    program: Path
-    tape: Tape
-    folder: Path
-    options: list[str]
-
-    def run(self, *args: str | Path) -> Done:
-        return run(self.program, *self.options, *args, cwd=self.folder)
-
-    def must(self, *args: str | Path) -> str:
-        done = self.run(*args)
-        assert done.code == 0, done
-        return done.out
-
-    def file(self, name: str, data: bytes) -> Path:
-        path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(data)
-        return path
+class S3cmd(Program):
+    """The program, and what it lists."""
 
     def names(self, url: str) -> list[str]:
         return [line.split(maxsplit=3)[-1] for line in self.must("ls", url).splitlines()]

@@ -26,7 +26,10 @@ from tests.support.server import RunningServer, ServerFailed, launch_server
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 2
 GONE_S = 1.0
-"""How long a worker may outlive its supervisor."""
+"""How long a child may outlive its supervisor."""
+_BUSY = 4
+"""How much longer it may take with the cores and the disk as busy as a trial keeps them: a process
+that is killed in a sync ends with the sync."""
 KILLS_A_ROUND = 20
 LOAD = (
     "writer", "writer", "raw_writer", "pinner", "reader", "reader",
@@ -201,13 +204,13 @@ class Trial:
         else:
             server.kill()
         began_s = time.monotonic()
-        polls = int(3 * GONE_S / _POLL_S)
+        polls = int(2 * _BUSY * GONE_S / _POLL_S)
         while any(is_alive(pid) for pid in family) and polls:
             polls -= 1
             _pause(_POLL_S)
         took_s = time.monotonic() - began_s
         self.outcome.gone_s.append(took_s)
-        if took_s > GONE_S:
+        if took_s > _BUSY * GONE_S:
             self.outcome.wrong.append(f"children lived {took_s:.2f} s after their supervisor")
         server.wait_gone()
         self._server = None

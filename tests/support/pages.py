@@ -57,6 +57,27 @@ def read_blocks(page: Path, language: str = "") -> list[Block]:
     return found
 
 
+def read_statements(page: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield the SQL statements of a page, each with what the lines of comment below it expect.
+
+    A statement ends with a line that ends in `;`, or with its block.
+    """
+    for block in read_blocks(page, "sql"):
+        if block.words:
+            continue
+        lines: list[str] = []
+        expected: list[str] = []
+        for line in block.code.splitlines():
+            if line.startswith("-- "):
+                expected.append(line[3:])
+                continue
+            if lines and lines[-1].endswith(";"):
+                yield "\n".join(lines), expected
+                lines, expected = [], []
+            lines.append(line)
+        yield "\n".join(lines), expected
+
+
 def masked(text: str) -> str:
     """Return a text with ids numbered by first appearance, long and short ones alike, and times."""
     seen: dict[str, str] = {}

@@ -219,6 +219,14 @@ def test_an_unknown_broker_table_and_property_are_told_at_once(bench: Bench) -> 
     bench.check_left()
 
 
+def test_an_unknown_partition_is_told_with_its_table(bench: Bench) -> None:
+    answer = bench.whole.load(bench.table, GOOD, label=bench.label, partitions="p9")
+    assert (answer["Status"], answer["Message"]) == (
+        "Fail",
+        f"Unknown partition 'p9' in table '{bench.table}'",
+    )
+
+
 def test_a_label_is_taken_once(bench: Bench) -> None:
     first = bench.load(GOOD)
     error = bench.whole.refused(bench.statement())

@@ -53,6 +53,23 @@ def test_inserts_are_listed_with_the_transaction_that_clients_are_told(joined: J
     assert f"Label [mine] has already been used, relate to txn [{second['txnId']}]" in used
 
 
+def test_an_insert_that_failed_under_a_label_is_listed_and_its_label_is_free(
+    joined: Joined,
+) -> None:
+    used = "INSERT INTO t WITH LABEL mine VALUES (1, 1)"
+    error = joined.refused("INSERT INTO t WITH LABEL mine VALUES ('x', 1)")
+    joined.refused("INSERT INTO t VALUES ('x', 1)")
+    (job,) = joined.dicts("SHOW LOAD WHERE STATE = 'CANCELLED'")
+    assert (job["Label"], job["Type"], job["Progress"]) == ("mine", "INSERT", "ETL:N/A; LOAD:N/A")
+    assert job["ErrorMsg"] == f"type:LOAD_RUN_FAIL; msg:{error.message}"
+    (shown,) = joined.dicts("SHOW TRANSACTION WHERE LABEL = 'mine'")
+    assert shown["TransactionStatus"] == "ABORTED"
+    joined.do(used)
+    joined.refused(used)
+    jobs = joined.dicts("SHOW LOAD WHERE LABEL = 'mine'")
+    assert [each["State"] for each in jobs] == ["CANCELLED", "FINISHED"]
+
+
 def test_a_transaction_is_one_job(joined: Joined) -> None:
     joined.do("BEGIN WITH LABEL both", "INSERT INTO t VALUES (1, 1)", "INSERT INTO t VALUES (2, 2)")
     assert joined.rows("SHOW LOAD") == []

@@ -2,55 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.joined import open_joined
-
-PAGES = Path(__file__).parents[2] / "docs" / "sql"
-
-
-def examples(page: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield statements with the lines that are expected of them."""
-    for block in re.findall(r"```sql\n(.*?)```", page, re.DOTALL):
-        lines: list[str] = []
-        expected: list[str] = []
-        for line in block.splitlines():
-            if line.startswith("-- "):
-                expected.append(line[3:])
-                continue
-            if lines and lines[-1].endswith(";"):
-                yield "\n".join(lines), expected
-                lines, expected = [], []
-            lines.append(line)
-        yield "\n".join(lines), expected
-
-
-def files(page: str) -> Iterator[tuple[str, str]]:
-    """Yield the files that a page's loads read: name and text."""
-    yield from re.findall(r"```csv (\S+)\n(.*?)```", page, re.DOTALL)
+from tests.support.pages import DOCS, read_blocks, read_statements
 
 
 @pytest.mark.parametrize(
     ("name", "count"), [("select", 47), ("tables", 52), ("shows", 50), ("loads", 21)]
 )
 def test_the_examples_are_true(tmp_path: Path, name: str, count: int) -> None:
-    page = (PAGES / f"{name}.md").read_text()
+    page = DOCS / "sql" / f"{name}.md"
     folder = tmp_path / "files"
     local = {}
-    for path, text in files(page):
+    for file in read_blocks(page, "csv"):
+        (path,) = file.words
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text)
-        local[path] = text.encode()
+        (folder / path).write_text(file.code)
+        local[path] = file.code.encode()
     root = f"local://{folder}"
     settings = {"import_from": (root,), "broker": (f"hdfs=hdfs://cluster={root}",)}
     done = 0
     with open_joined(tmp_path / "own", **settings) as joined:
         joined.files.update(local)
-        for text, expected in examples(page):
+        for text, expected in read_statements(page):
             done += 1
             if expected and expected[0].startswith("error: "):
                 assert expected[0][7:] in joined.refused(text).message, text

@@ -125,7 +125,8 @@ def test_what_the_source_raises_frees_the_label(bench: Bench) -> None:
 def test_two_phases_survive_a_restart(bench: Bench, tmp_path: Path) -> None:
     transaction = bench.prepared()
     assert bench.catalog.sequences() == []
-    with pytest.raises(SqlError, match="already been used"):
+    told = rf"already been used, relate to txn \[{transaction}\], status \[PRECOMMITTED\]"
+    with pytest.raises(SqlError, match=told):
         bench.begin()
     with beside(bench, tmp_path) as other:
         assert other.loads.resume() == 0

@@ -7,13 +7,11 @@ from rich.text import Text
 
 from anabranch.cli.completing import complete_branch, complete_ref_of, complete_repository
 from anabranch.cli.places import parse_branch_place, parse_ref_of, parse_repository
-from anabranch.cli.session import Confirmed, Session, command
+from anabranch.cli.session import Confirmed, Session, command, group
 from anabranch.cli.texts import first_line, labelled, ref_line, short, shown, time_text
 from anabranch.kernel.errors import InvalidInput, Kind
 
-app = typer.Typer(
-    name="branch", help="Make, list, reset and delete branches.", no_args_is_help=True
-)
+app = group("branch", "Make, list, reset and delete branches.")
 Place = Annotated[
     str,
     typer.Argument(metavar="REPOSITORY/BRANCH", help="The branch.", autocompletion=complete_branch),

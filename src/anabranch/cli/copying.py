@@ -187,6 +187,8 @@ def _write_file(data: Iterator[bytes], target: Path) -> int:
     if target.exists() and not target.is_file():
         with target.open("wb") as file:
             return _pour(data, file)
+    if not target.parent.exists():
+        raise NotFound(Kind.PATH, f"no folder {str(target.parent)!r} on this machine")
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         with draft.open("xb") as file:

@@ -1,14 +1,17 @@
 """Exit codes, and how errors are told. docs/commands.md has the table."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from anabranch.cli.texts import shown
+from anabranch.client.checksums import local_error
 from anabranch.kernel.errors import (
     AlreadyExists,
     AnabranchError,
@@ -77,15 +80,36 @@ def told(*, is_json: bool) -> Iterator[None]:
     try:
         yield
     except AnabranchError as error:
-        more = {name: str(error.details[name]) for name in _TOLD if name in error.details}
-        _tell("[bold red]error:[/] ", error.message, error.kind, more, is_json=is_json)
-        raise typer.Exit(exit_code(error)) from None
+        raise _failed(error, is_json=is_json) from None
+    except BrokenPipeError:
+        # Nobody reads any more, which the framework of commands ends quietly.
+        raise
+    except OSError as error:
+        if error.filename is not None:
+            raise _failed(local_error(error.filename, error), is_json=is_json) from None
+        # What was printed could not be written, and would be tried again at the end of the process.
+        _forget_output()
+        failed = AnabranchError(Kind.STORE_FAILED, error.strerror or str(error))
+        raise _failed(failed, is_json=is_json) from None
     except KeyboardInterrupt as stop:
         message, more = "stopped by Ctrl-C", {}
         if isinstance(stop, Interrupted):
             message, more = stop.message, {"hint": stop.hint}
         _tell("", message, Kind.INTERRUPTED, more, is_json=is_json)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _failed(error: AnabranchError, *, is_json: bool) -> typer.Exit:
+    more = {name: str(error.details[name]) for name in _TOLD if name in error.details}
+    _tell("[bold red]error:[/] ", error.message, error.kind, more, is_json=is_json)
+    return typer.Exit(exit_code(error))
+
+
+def _forget_output() -> None:
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _tell(before: str, message: str, kind: Kind, more: dict[str, str], *, is_json: bool) -> None:

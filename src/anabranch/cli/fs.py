@@ -12,12 +12,12 @@ from anabranch.cli import metadata, transferring
 from anabranch.cli.completing import complete_object
 from anabranch.cli.copying import STREAM, Copied, Copying
 from anabranch.cli.places import ObjectPlace, parse_object_place, parse_one_object
-from anabranch.cli.session import Confirmed, Pairs, Session, command, parse_pairs
+from anabranch.cli.session import Confirmed, Pairs, Session, command, group, parse_pairs
 from anabranch.cli.texts import count_text, labelled, object_line, shown, size_text, time_text
 from anabranch.client.answers import ObjectStats
 from anabranch.kernel.errors import AnabranchError, Kind, NotFound
 
-app = typer.Typer(name="fs", help="List, read, copy and remove objects.", no_args_is_help=True)
+app = group("fs", "List, read, copy and remove objects.")
 ObjectArgument = Annotated[
     str,
     typer.Argument(

@@ -1,6 +1,8 @@
 """The lines of `log --graph`: one lane for each commit that is awaited, drawn as commits come.
 
 Commits must come children first. Only the lanes are held, so a history of any length can be drawn.
+A parent that is awaited already is joined at once, in the one line there is between two commits:
+`anabranch.client.lanes`, whose curves can meet at the parent itself, lets its lanes run on there.
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,7 @@ from anabranch.cli.session import Pairs, Session, parse_pairs
 from anabranch.cli.texts import count_text, short, shown
 from anabranch.client.answers import Commit
 from anabranch.kernel import limits
-from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind
+from anabranch.kernel.errors import AnabranchError, Conflict, InvalidInput, Kind
 from anabranch.kernel.ids import parse_branch_id
 
 
@@ -50,6 +50,7 @@ def import_objects(
     place = parse_object_place(dest)
     branch = parse_branch_id(place.ref)
     wanted = [_source(source, place) for source in sources]
+    _check_clean(session, place.repository, branch)
     import_id = session.client.start_import(
         place.repository, branch, wanted, message, parse_pairs(pairs)
     )
@@ -71,6 +72,16 @@ def import_objects(
         (short(commit.id), "yellow"),
     )
     session.show({"id": import_id, "ingested_objects": count, "commit": commit}, said)
+
+
+def _check_clean(session: Session, repository: str, branch: str) -> None:
+    """Raise Conflict where the import would fail after all its work, for what is uncommitted."""
+    if next(iter(session.client.uncommitted(repository, branch, amount=1)), None):
+        raise Conflict(
+            Kind.DIRTY_BRANCH,
+            f"{repository}/{branch} has uncommitted changes: nothing can be imported into it",
+            hint="`anabranch commit` or `anabranch reset` the branch first",
+        )
 
 
 def _source(uri: str, place: ObjectPlace) -> dict[str, str]:

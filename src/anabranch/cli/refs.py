@@ -14,15 +14,13 @@ from rich.text import Text
 from anabranch.cli.completing import complete_object, complete_repository
 from anabranch.cli.copying import STREAM
 from anabranch.cli.places import parse_object_place, parse_repository
-from anabranch.cli.session import Session, command
+from anabranch.cli.session import Session, command, group
 from anabranch.cli.texts import labelled, shown
 from anabranch.client.answers import RefsDump, TaskStatus
 from anabranch.kernel import limits
 from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind, NotFound
 
-app = typer.Typer(
-    name="refs", help="Dump and restore refs, write symlink files.", no_args_is_help=True
-)
+app = group("refs", "Dump and restore refs, write symlink files.")
 Name = Annotated[
     str,
     typer.Argument(

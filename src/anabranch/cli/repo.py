@@ -7,11 +7,11 @@ from rich.text import Text
 
 from anabranch.cli.completing import complete_repository
 from anabranch.cli.places import parse_repository
-from anabranch.cli.session import Confirmed, Session, command
+from anabranch.cli.session import Confirmed, Session, command, group
 from anabranch.cli.texts import aligned, labelled, shown, time_text
 from anabranch.client.answers import Repository
 
-app = typer.Typer(name="repo", help="Make, list and delete repositories.", no_args_is_help=True)
+app = group("repo", "Make, list and delete repositories.")
 Name = Annotated[
     str,
     typer.Argument(

@@ -11,6 +11,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from anabranch.cli.converting import PlainCommand, PlainGroup
 from anabranch.cli.exits import out, print_json, told
 from anabranch.cli.paging import paged
 from anabranch.client.answers import to_builtins
@@ -79,6 +80,12 @@ _SHARED = (
 )
 _SERVER = tuple(one.name for one in _SHARED if one.name != "is_json")
 
+
+def group(name: str, help: str) -> typer.Typer:
+    """Return a group to add commands to."""
+    return typer.Typer(name=name, cls=PlainGroup, help=help, no_args_is_help=True)
+
+
 Command = Callable[Concatenate[Session, P], None]
 
 
@@ -110,7 +117,7 @@ def command(
         run.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]  # inspect looks for it
         run.__annotations__ = {one.name: one.annotation for one in keywords}
         run.__name__, run.__doc__ = function.__name__, function.__doc__
-        app.command(name)(run)
+        app.command(name, cls=PlainCommand)(run)
         return function
 
     return add

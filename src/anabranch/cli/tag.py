@@ -7,10 +7,10 @@ from rich.text import Text
 
 from anabranch.cli.completing import complete_ref_of, complete_repository, complete_tag
 from anabranch.cli.places import parse_ref_of, parse_repository, parse_tag_place
-from anabranch.cli.session import Session, command
+from anabranch.cli.session import Session, command, group
 from anabranch.cli.texts import ref_line, short
 
-app = typer.Typer(name="tag", help="Make, list and delete tags.", no_args_is_help=True)
+app = group("tag", "Make, list and delete tags.")
 Place = Annotated[
     str,
     typer.Argument(metavar="REPOSITORY/TAG", help="The tag.", autocompletion=complete_tag),

@@ -53,11 +53,13 @@ class Tally:
         self._session = session
         self.counts: Counter[str] = Counter()
         self.moved_bytes = 0
+        self.unverified = 0
 
     def take(self, done: Iterator[Transferred]) -> None:
         """Count all that is done."""
         for one in done:
             self.counts[one.action] += 1
+            self.unverified += not one.is_verified
             if one.action != "skipped":
                 self.moved_bytes += one.size_bytes
             if self._session.is_json:
@@ -80,6 +82,8 @@ class Tally:
             parts.append(f"{self.counts['resumed']:,} resumed")
         if self.counts["skipped"]:
             parts.append(f"{self.counts['skipped']:,} unchanged")
+        if self.unverified:
+            parts.append(f"{self.unverified:,} checked by size alone")
         return Text(", ".join(parts))
 
 
@@ -131,7 +135,9 @@ def upload(
 def download(
     session: Session,
     source: Lake,
-    dest: Annotated[Path, typer.Argument(metavar="DEST", help="A file, or a folder.")],
+    dest: Annotated[
+        str, typer.Argument(metavar="DEST", help="A file; a folder when / ends it or it is one.")
+    ],
     is_recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="All objects under the path.")
     ] = False,
@@ -156,22 +162,25 @@ def download(
                 Kind.PATH, f"{place} names no object", hint="--recursive downloads all under it"
             )
         stats = session.client.stat(place.repository, place.ref, place.path)
-        title, total = "Downloading 1 file", WantedObject(stats, dest).size_bytes
+        title, total = "Downloading 1 file", WantedObject(stats, Path(dest)).size_bytes
     with _watched(session, title, total) as watcher:
         downloads = Downloads(
             session.server, place.repository, place.ref, threads=threads, watcher=watcher
         )
-        wanted = downloads.walk(place.path, dest) if is_recursive else iter([_one(stats, dest)])
+        wanted = (
+            downloads.walk(place.path, Path(dest)) if is_recursive else iter([_one(stats, dest)])
+        )
         with _told_to_stop(downloads, tally):
             tally.take(downloads.run(wanted))
-    _end(session, tally, "Downloaded", str(dest))
+    _end(session, tally, "Downloaded", dest)
 
 
-def _one(stats: ObjectStats, dest: Path) -> WantedObject:
-    if dest.is_dir():
-        dest = dest / stats.path.rpartition("/")[2]
+def _one(stats: ObjectStats, dest: str) -> WantedObject:
+    file = Path(dest)
+    if dest.endswith("/") or file.is_dir():
+        file = file / stats.path.rpartition("/")[2]
     # What a link names is written, not the link.
-    return WantedObject(stats, dest.resolve() if dest.is_symlink() else dest)
+    return WantedObject(stats, file.resolve() if file.is_symlink() else file)
 
 
 def _folder_of(place: ObjectPlace) -> ObjectPlace:

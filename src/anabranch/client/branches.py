@@ -14,7 +14,7 @@ from typing import Literal, overload
 from anabranch.client import copies, html
 from anabranch.client.connections import Connections
 from anabranch.client.copies import Copied
-from anabranch.client.files import WRITE_MODES, ObjectWriter, TextWriter
+from anabranch.client.files import READ_MODES, WRITE_MODES, ObjectWriter, TextWriter
 from anabranch.client.lists import Diff
 from anabranch.client.merged import Merge
 from anabranch.client.refs import Commit, Ref, commit_facts, name_of
@@ -314,6 +314,12 @@ class Branch(Ref):
         PreconditionFailed.
         """
         if mode not in WRITE_MODES:
+            if mode not in READ_MODES:
+                raise InvalidInput(
+                    Kind.VALUE,
+                    f"{self.uri}: cannot be opened with mode {mode!r}: r, rt, rb, w, wt, wb, x, xt "
+                    "or xb; objects are written whole, and never changed in their middle",
+                )
             return super().open(  # type: ignore[call-overload,no-any-return]  # it checks the mode
                 path, mode, buffering=buffering, encoding=encoding, errors=errors, newline=newline
             )

@@ -71,21 +71,30 @@ def md5_of(path: Path, offset: int, size_bytes: int, stop: Event) -> bytes:
     return found.digest()
 
 
+def is_comparable(size_bytes: int, checksum: str) -> bool:
+    """Tell whether `is_same` may find a file of that size to have a checksum."""
+    return bool(_WHOLE.fullmatch(checksum) or _steps(size_bytes, checksum))
+
+
 def is_same(path: Path, size_bytes: int, checksum: str, stop: Event) -> bool | None:
     """Tell whether a file of that size has a checksum; None when nobody can compute such a one."""
     if _WHOLE.fullmatch(checksum):
         return md5_of(path, 0, size_bytes, stop).hex() == checksum
-    found = _PARTS.fullmatch(checksum)
-    if found is None:
-        return None
-    count = int(found[1])
-    candidates = dict.fromkeys((part_bytes(size_bytes), *_OTHERS))
-    fitting = [one for one in candidates if max(1, -(-size_bytes // one)) == count]
-    for size in fitting:
+    for size in _steps(size_bytes, checksum):
         if _joined(path, size_bytes, size, stop) == checksum:
             return True
     # Another size of parts may have given it, so this is no proof of a difference.
     return None
+
+
+def _steps(size_bytes: int, checksum: str) -> list[int]:
+    """Return the sizes of parts that may have given a checksum of parts; none for another one."""
+    found = _PARTS.fullmatch(checksum)
+    if found is None:
+        return []
+    count = int(found[1])
+    candidates = dict.fromkeys((part_bytes(size_bytes), *_OTHERS))
+    return [one for one in candidates if max(1, -(-size_bytes // one)) == count]
 
 
 def _joined(path: Path, size_bytes: int, size: int, stop: Event) -> str:

@@ -1,12 +1,14 @@
 """Downloads of objects: in parallel, checked by their MD5, and gone on with after an end.
 
 Bytes go to a `.part` file beside the target, whose name has the object's checksum in it: a later
-run goes on where it ended, and only with the same object. The file then appears whole, by a rename.
+run goes on where it ended, and only with the same object. What a run finds there is believed when
+the checksum proves it, else all is fetched anew. The file then appears whole, by a rename.
 """
 
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import BinaryIO, Literal
 from msgspec import UnsetType
 
 from anabranch.client.answers import ObjectStats
-from anabranch.client.checksums import Stopped, is_same, local_error
+from anabranch.client.checksums import Stopped, is_comparable, is_same, local_error
 from anabranch.client.rest import Client
 from anabranch.client.transfers import Crew, Meter, Silent, Transferred, Watcher
 from anabranch.client.transport import Server
@@ -105,6 +107,8 @@ class Downloads:
         self._ref = ref
         self._watcher: Watcher = watcher or Silent()
         self._crew = Crew(server, threads=threads)
+        self._own: set[Path] = set()
+        """Parts of which this run fetched every byte."""
 
     def walk(self, prefix: str, folder: Path) -> Iterator[WantedObject]:
         """Yield all objects under a prefix, with files under a folder; it holds one page.
@@ -159,6 +163,8 @@ class Downloads:
             return False
         except OSError as error:
             raise local_error(wanted.file, error) from None
+        if stat.S_ISDIR(status.st_mode):
+            raise _clash(wanted.file)
         if status.st_size != wanted.size_bytes or not wanted.checksum:
             return False
         return bool(is_same(wanted.file, wanted.size_bytes, wanted.checksum, self._crew.stop))
@@ -167,20 +173,48 @@ class Downloads:
         meter = Meter(self._watcher, wanted.stats.path)
         with _locked(wanted.part) as part, meter.attempt():
             offset = min(os.fstat(part.fileno()).st_size, wanted.size_bytes)
-            md5 = hashlib.md5(usedforsecurity=False)
-            part.seek(0)
-            left = offset
-            while left:
-                data = part.read(min(limits.WINDOW_BYTES, left))
-                md5.update(data)
-                left -= len(data)
-            meter.advance(offset)
-            part.truncate(offset)
-            if offset < wanted.size_bytes:
-                self._fetch(wanted, part, offset, md5, meter)
-            is_verified = self._verify(wanted, md5.hexdigest())
-            os.replace(wanted.part, wanted.file)
+            is_own = wanted.part in self._own
+            if not is_own and not is_comparable(wanted.size_bytes, wanted.checksum):
+                offset = 0
+            is_whole = self._complete(wanted, part, offset, meter)
+            if offset and not is_whole and not is_own:
+                # An earlier run's bytes may be damaged, or of a disk that lost some.
+                offset = 0
+                meter.advance(-meter.size_bytes)
+                is_whole = self._complete(wanted, part, offset, meter)
+            if is_whole is False:
+                wanted.part.unlink(missing_ok=True)
+                raise Corrupted(
+                    Kind.CHECKSUM,
+                    f"{wanted.stats.path!r} arrived with another checksum than {wanted.checksum}",
+                )
+            _put(wanted.part, wanted.file)
+        is_verified = is_whole is not None
         return _told("resumed" if offset else "received", wanted, is_verified=is_verified)
+
+    def _complete(
+        self, wanted: WantedObject, part: BinaryIO, offset: int, meter: Meter
+    ) -> bool | None:
+        """Fetch what is missing of a part after `offset`; tell whether it is the object now.
+
+        None when nobody can compute the object's checksum.
+        """
+        if not offset:
+            self._own.add(wanted.part)
+        md5 = hashlib.md5(usedforsecurity=False)
+        part.seek(0)
+        left = offset
+        while left:
+            data = part.read(min(limits.WINDOW_BYTES, left))
+            md5.update(data)
+            left -= len(data)
+        meter.advance(offset)
+        part.truncate(offset)
+        if offset < wanted.size_bytes:
+            self._fetch(wanted, part, offset, md5, meter)
+        if len(wanted.checksum) == _MD5_DIGITS:
+            return md5.hexdigest() == wanted.checksum
+        return is_same(wanted.part, wanted.size_bytes, wanted.checksum, self._crew.stop)
 
     def _fetch(
         self, wanted: WantedObject, part: BinaryIO, offset: int, md5: "hashlib._Hash", meter: Meter
@@ -200,20 +234,6 @@ class Downloads:
                 md5.update(data)
                 meter.advance(len(data))
 
-    def _verify(self, wanted: WantedObject, md5: str) -> bool:
-        """Tell whether the bytes could be compared; raise Corrupted when they are others."""
-        if len(wanted.checksum) == _MD5_DIGITS:
-            found: bool | None = md5 == wanted.checksum
-        else:
-            found = is_same(wanted.part, wanted.size_bytes, wanted.checksum, self._crew.stop)
-        if found is False:
-            wanted.part.unlink(missing_ok=True)
-            raise Corrupted(
-                Kind.CHECKSUM,
-                f"{wanted.stats.path!r} arrived with another checksum: {md5} for {wanted.checksum}",
-            )
-        return found is not None
-
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
@@ -222,11 +242,29 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
     with os.fdopen(descriptor, "r+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # Whoever had the lock a moment ago may have given the file its final name.
+            is_ours = os.path.samestat(os.fstat(descriptor), os.stat(path))
+        except (BlockingIOError, FileNotFoundError):
+            is_ours = False
+        if not is_ours:
             raise Conflict(
                 Kind.CONFLICT, f"another command is downloading {str(path.parent)!r} right now"
-            ) from None
-        yield file
+            )
+        try:
+            yield file
+        except BaseException:
+            if not os.fstat(descriptor).st_size:
+                path.unlink(missing_ok=True)
+            raise
+
+
+def _put(part: Path, file: Path) -> None:
+    """Give a part its final name; it is no use where a folder has taken that name meanwhile."""
+    try:
+        os.replace(part, file)
+    except IsADirectoryError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
@@ -235,13 +273,18 @@ def _files(path: Path) -> Iterator[None]:
     try:
         yield
     except (FileExistsError, IsADirectoryError, NotADirectoryError):
-        raise InvalidInput(
-            Kind.PATH,
-            f"{path} cannot be written: something else has a name that it needs",
-            hint="download to an empty folder",
-        ) from None
+        raise _clash(path) from None
     except OSError as error:
         raise local_error(path, error) from None
+
+
+def _clash(path: Path) -> InvalidInput:
+    return InvalidInput(
+        Kind.PATH,
+        f"{path} cannot be written: something else has a name that it needs",
+        hint="download to an empty folder; where the lake itself has an object and others below "
+        "it, `anabranch fs cp` copies one to another name",
+    )
 
 
 def _told(

@@ -1,4 +1,8 @@
-"""Where the lines of a graph of commits run: one row for each commit, children above parents."""
+"""Where the lines of a graph of commits run: one row for each commit, children above parents.
+
+Several lanes may await one commit: their lines meet in it. `anabranch.cli.graph`, which has one
+line of signs between two commits, lets lanes meet sooner.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

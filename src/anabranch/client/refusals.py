@@ -67,7 +67,8 @@ _HINTS = {
     Kind.DIRTY_BRANCH: "`anabranch commit` or `anabranch branch reset` the branch first",
     Kind.MERGE_CONFLICT: "the branch has changed the same paths; change them by hand and commit",
     Kind.PARENT_NUMBER: "--parent 1 takes the branch merged into, --parent 2 what was merged",
-    Kind.IMPORT_SOURCE: "`anabranch serve --import-from` names the local folders it may read",
+    Kind.IMPORT_SOURCE: "a source is s3://BUCKET/... of the raw store, or local:///... in a folder "
+    "that `anabranch serve --import-from` names",
     Kind.NOT_BARE: "`anabranch repo create NAME NAMESPACE --bare` makes a bare one",
     Kind.NO_MERGE_BASE: "`anabranch diff --two-dot` compares histories that never met",
     Kind.RETRIES_EXHAUSTED: "others are changing the branch; try again",

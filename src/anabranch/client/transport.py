@@ -296,6 +296,8 @@ class Transport:
             hint = "start it with `anabranch serve`, or check the endpoint"
             if isinstance(error, ssl.SSLCertVerificationError):
                 why, hint = error.verify_message, "--ca-cert names the certificate to trust"
+            elif isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+                why, hint = "it does not speak https", "check the endpoint: http:// perhaps"
             raise Unavailable(
                 Kind.BUSY,
                 f"no answer from {self.server.url} ({self.server.source}): {why}",

@@ -31,7 +31,7 @@ from anabranch.client.rest import Client
 from anabranch.client.transfers import Crew, Meter, Silent, Transferred, Watcher
 from anabranch.client.transport import Server, Upload
 from anabranch.kernel import limits
-from anabranch.kernel.errors import Corrupted, InvalidInput, Kind
+from anabranch.kernel.errors import AnabranchError, Corrupted, InvalidInput, Kind
 from anabranch.kernel.ids import parse_path
 
 _DEFAULT_TYPE = "application/octet-stream"
@@ -75,7 +75,14 @@ def walk_files(folder: Path, prefix: str) -> Iterator[LocalFile]:
         except FileNotFoundError:
             continue  # a link to nothing, or deleted meanwhile
         if stat.S_ISREG(status.st_mode):
-            yield LocalFile(Path(entry.path), parse_path(prefix + entry.name), status.st_size)
+            yield LocalFile(Path(entry.path), _path_of(entry.path, prefix), status.st_size)
+
+
+def _path_of(file: str, prefix: str) -> str:
+    try:
+        return parse_path(prefix + os.path.basename(file))
+    except AnabranchError as error:
+        raise InvalidInput(error.kind, f"{file} cannot be an object: {error.message}") from None
 
 
 def _order(entry: "os.DirEntry[str]") -> str:

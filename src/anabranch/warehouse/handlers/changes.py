@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from anabranch.kernel.errors import AnabranchError, Kind
 from anabranch.warehouse.catalog.publishing import LabelUse
 from anabranch.warehouse.changes.changing import (
     Changing,
@@ -89,7 +90,12 @@ class Changes:
             recording = lambda made: self._jobs.writes(record, counts_of(made))  # noqa: E731 - says what it is
         published = self._inserts.add(session, statement) if use is None else None
         if published is None:
-            (published,) = self._changing.run(session, [plan], use, recording)
+            try:
+                (published,) = self._changing.run(session, [plan], use, recording)
+            except AnabranchError as error:
+                if use is not None and error.kind is not Kind.LABEL_USED:
+                    self._jobs.keep_failed(record, error.message)
+                raise
         planned = published.planned
         if recording is None and published.sequence is not None:
             self._jobs.keep(record, counts_of([planned]))

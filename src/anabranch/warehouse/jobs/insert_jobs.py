@@ -1,8 +1,9 @@
 """INSERT as a job: what SHOW LOAD and SHOW TRANSACTION tell of statements that added rows.
 
 An INSERT whose user gave a label is a record in the store, written by the transaction that makes
-its rows visible. Of the others the newest are kept in this process alone: at 500 statements a
-second, records of all of them would be read and thrown away by the million.
+its rows visible. Of the others, and of those that failed under a label, the newest are kept in this
+process alone: at 500 statements a second, records of all of them would be read and thrown away by
+the million.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from anabranch.kernel import limits
+from anabranch.warehouse.jobs.load_control import RUN_FAIL
 from anabranch.warehouse.jobs.load_records import (
     Counts,
     LoadKind,
@@ -80,13 +82,19 @@ class InsertJobs:
 
     def keep(self, record: LoadRecord, counts: Counts) -> None:
         """List an INSERT as FINISHED in this process, as long as it is one of the newest."""
-        ended = record.published(counts, self._now_us())
+        self._keep(record.published(counts, self._now_us()))
+
+    def keep_failed(self, record: LoadRecord, message: str) -> None:
+        """List an INSERT as CANCELLED in this process, as long as it is one of the newest."""
+        self._keep(record.failed(RUN_FAIL, message, self._now_us()))
+
+    def _keep(self, ended: LoadRecord) -> None:
         with self._lock:
-            found = self._recent.get(record.scope)
+            found = self._recent.get(ended.scope)
             if found is None:
-                found = self._recent[record.scope] = deque(maxlen=limits.INSERT_JOBS_KEPT_MAX)
+                found = self._recent[ended.scope] = deque(maxlen=limits.INSERT_JOBS_KEPT_MAX)
             found.append(ended)
-            self._recent.move_to_end(record.scope)
+            self._recent.move_to_end(ended.scope)
             while len(self._recent) > limits.INSERT_JOB_DATABASES_MAX:
                 self._recent.popitem(last=False)
 

@@ -36,7 +36,7 @@ from anabranch.storage.kv.base import (
 from anabranch.warehouse import keyspace
 from anabranch.warehouse.catalog.databases import writable
 from anabranch.warehouse.catalog.labels import Labels
-from anabranch.warehouse.errors import lake_errors
+from anabranch.warehouse.errors import SqlError, label_used, lake_errors
 from anabranch.warehouse.places import DatabasePlace
 
 _FIRST_ID = 10_000
@@ -293,13 +293,27 @@ class LoadRecords:
                 writes += taking.writes
             return BranchChange(None, conditions=conditions, writes=writes)
 
-        with lake_errors():
-            target = writable(self._lake, place.place)
-            self._writer.submit(self._lake.changes.making_apply(target, change))
+        try:
+            with lake_errors():
+                target = writable(self._lake, place.place)
+                self._writer.submit(self._lake.changes.making_apply(target, change))
+        except SqlError as error:
+            if error.kind is Kind.LABEL_USED:
+                self._refuse_label(place, record.label)
+            raise
         stored = self._get(_key(record))
         if stored is None:
             raise Conflict(Kind.CONFLICT, f"the record of load {record.id} has been removed")
         return stored
+
+    def _refuse_label(self, place: DatabasePlace, label: str) -> None:
+        """Raise SqlError with the state of the load that reserved a label; return if none did."""
+        held = self._labels.find(place, label)
+        if held is None or held.is_published:
+            return
+        other = self.find_transaction(held.job)
+        if other is not None:
+            raise label_used(label, held.job, other.record.state.transaction)
 
     def scope_of(self, place: DatabasePlace, database_id: str) -> Scope:
         """Return a database on a branch as records name it; raise SqlError 1049."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from anabranch.warehouse.errors import doris, unknown_column
+from anabranch.warehouse.errors import doris, unknown_column, unknown_partition
 from anabranch.warehouse.loading.default_values import default_value
 from anabranch.warehouse.loading.judging import Value, converted
 from anabranch.warehouse.loading.options import LoadOptions
@@ -52,6 +52,9 @@ def check_options(table: Table, options: LoadOptions, table_name: str) -> None:
     for name, _ in options.assignments:
         if table.find(name) is None and name.lower() not in hidden:
             raise unknown_column(name, table_name)
+    for name in options.partitions or ():
+        if table.find_partition(name) is None:
+            raise unknown_partition(name, table_name)
     is_unique = table.key_model is KeyModel.UNIQUE
     if options.merge_type is not MergeType.APPEND and not is_unique:
         raise doris("load by MERGE or DELETE is only supported in unique tables.")
