@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.samples import aligned, load_average, short
+from bench.samples import Stolen, aligned, load_average, short
 
 MIB = 1 << 20
+_stolen = Stolen()
 
 
 @dataclass(slots=True)
@@ -16,7 +17,8 @@ class LakeRow:
 
     `wanted` bounds `measured`; where `is_of_machine`, it bounds measured / machine. `more` holds
     further bounds by name: (measured, wanted at most). A row without `wanted` is told, not judged.
-    `processor_us` is what the server's processes used for one request.
+    `processor_us` is what the server's processes used for one request, `stolen` the share of the
+    processors' time that other machines had since the row before.
     """
 
     section: str
@@ -32,6 +34,7 @@ class LakeRow:
     processor_us: float | None = None
     more: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     load: float = field(default_factory=load_average)
+    stolen: float = field(default_factory=_stolen.share)
     samples: Any = None
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -91,6 +94,7 @@ class LakeRow:
             ("met" if self.is_met else "MISSED") if self.is_judged else "",
             "" if self.processor_us is None else short(self.processor_us),
             f"{self.load:.1f}",
+            f"{self.stolen:.0%}",
         )
 
 
@@ -98,6 +102,6 @@ def show(rows: list[LakeRow]) -> str:
     """Return the table."""
     heads = (
         "row", "case", "ours", "lakeFS", "better", "machine", "ratio", "wanted", "", "cpu us",
-        "load",
+        "load", "stolen",
     )  # fmt: skip
     return aligned([heads, *(row.cells() for row in rows)])

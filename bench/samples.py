@@ -118,6 +118,27 @@ def load_average() -> float:
     return os.getloadavg()[0]
 
 
+class Stolen:
+    """What the hypervisor takes from this machine's processors: `steal` of proc(5)."""
+
+    def __init__(self) -> None:
+        self._last = self._look()
+
+    def share(self) -> float:
+        """Return the share of all processors' time that was taken since the last call."""
+        stolen, whole = self._look()
+        before, self._last = self._last, (stolen, whole)
+        return (stolen - before[0]) / max(1, whole - before[1])
+
+    @staticmethod
+    def _look() -> tuple[int, int]:
+        ticks = [
+            int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+        ]
+        # Guests' ticks are in their hosts' already.
+        return ticks[7], sum(ticks[:8])
+
+
 def show(rows: list[Row]) -> str:
     """Return the table."""
     heads = ("row", "case", "ours", "other", "against", "ratio", "cpu", "wanted", "", "load")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,10 @@ hypothesis.settings.load_profile("dev")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Print at the end how long each group of tests took."""
+    """Print at the end how long each group of tests took; let Ctrl-C reach what tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts us in the background hands this down to every process of ours.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.pluginmanager.register(GroupTimes())
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.kills.trial import GONE_S, is_alive
+from tests.support.server import Patience
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +59,9 @@ def _wait_for(path: Path) -> None:
 
 
 def _ends(pid: int) -> bool:
-    deadline_s = time.monotonic() + GONE_S
+    patience = Patience(GONE_S)
     while is_alive(pid):
-        if time.monotonic() > deadline_s:
+        if patience.is_over():
             return False
         os.sched_yield()
     return True

@@ -21,7 +21,7 @@ from tests.kills.client import RAW_BUCKET, REPOSITORY, ClientPlan
 from tests.kills.journal import History, read_intents
 from tests.kills.objects import PINNED, PINNED_BYTES, pinned_path
 from tests.kills.wire import S3, Key, Rest
-from tests.support.server import RunningServer, ServerFailed, launch_server
+from tests.support.server import Patience, RunningServer, ServerFailed, launch_server
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKERS = 2
@@ -203,12 +203,10 @@ class Trial:
             server.kill_all()
         else:
             server.kill()
-        began_s = time.monotonic()
-        polls = int(2 * _BUSY * GONE_S / _POLL_S)
-        while any(is_alive(pid) for pid in family) and polls:
-            polls -= 1
+        patience = Patience(2 * _BUSY * GONE_S)
+        while any(is_alive(pid) for pid in family) and not patience.is_over():
             _pause(_POLL_S)
-        took_s = time.monotonic() - began_s
+        took_s = patience.taken_s()
         self.outcome.gone_s.append(took_s)
         if took_s > _BUSY * GONE_S:
             self.outcome.wrong.append(f"children lived {took_s:.2f} s after their supervisor")

@@ -29,6 +29,7 @@ from tests.support.server import (
     ServerFailed,
     launch_server,
     start_server,
+    wait_code,
 )
 
 pytestmark = pytest.mark.slow
@@ -190,7 +191,7 @@ def test_a_killed_child_comes_back(tmp_path: Path, module: str) -> None:
 def test_signals_end_the_whole_group(tmp_path: Path, number: signal.Signals) -> None:
     with start_server(tmp_path / "data") as server:
         os.killpg(server.pid, number) if number == signal.SIGINT else os.kill(server.pid, number)
-        assert server.process.wait(5) == 0
+        assert wait_code(server.process, 5) == 0
         server.wait_gone(timeout_s=1.0)
 
 
@@ -213,7 +214,7 @@ def test_stopping_during_start_leaves_nothing(tmp_path: Path) -> None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.02)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(5) == 0
+        assert wait_code(process, 5) == 0
     assert not (tmp_path / "data" / "endpoints.json").exists()
 
 
