@@ -22,6 +22,7 @@ from anabranch.edge.http import Response
 from anabranch.kernel.commits import parse_commit_metadata, parse_message
 from anabranch.kernel.errors import Kind, NotSupported
 from anabranch.kernel.ids import Ref, parse_branch_id, parse_path
+from anabranch.kernel.refs import parse_ref
 
 _TAG = "branches"
 _ALL = "/repositories/{repository}/branches"
@@ -46,13 +47,15 @@ async def list_branches(call: Call) -> Response:
 async def create_branch(call: Call) -> Response:
     """Make a branch; the answer is its commit id as plain text, which clients take as it is."""
     wanted = call.body(requests.BranchCreation)
-    branch = await call_thread(
-        call.lake.branches.create,
-        call.repository(),
-        parse_branch_id(wanted.name),
-        Ref(wanted.source),
-        is_hidden=bool(wanted.hidden),
+    source = Ref(wanted.source)
+    making = call.lake.branches.making_create(
+        call.repository(), parse_branch_id(wanted.name), source, is_hidden=bool(wanted.hidden)
     )
+    if parse_ref(source).is_plain:
+        branch = await call.lake.writer.submit_async(making)
+    else:
+        # It may walk far through the history.
+        branch = await call_thread(call.lake.writer.submit, making)
     return Response(201, [(b"content-type", b"text/html")], branch.head.encode())
 
 

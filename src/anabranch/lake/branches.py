@@ -52,6 +52,18 @@ class Branches:
         self, repository_id: RepositoryId, branch: BranchId, source: Ref, *, is_hidden: bool = False
     ) -> Branch:
         """Make a branch at what `source` stands for; of a branch its head, without staging."""
+        return self._writer.submit(
+            self.making_create(repository_id, branch, source, is_hidden=is_hidden)
+        )
+
+    def making_create(
+        self, repository_id: RepositoryId, branch: BranchId, source: Ref, *, is_hidden: bool = False
+    ) -> Callable[[], Prepared[Branch]]:
+        """Return the step that `create` runs; it reads once for each step of a ref like `main~9`.
+
+        It raises NotFound for the source, AlreadyExists for the branch, Conflict for a tag of its
+        name, and Forbidden for a read-only repository.
+        """
 
         def make() -> Prepared[Branch]:
             commit = self._resolver.commit(repository_id, source)
@@ -59,11 +71,12 @@ class Branches:
             _refuse_read_only(repository.is_read_only, repository_id)
             key = keyspace.branch(repository.incarnation, branch)
             tag_key = keyspace.tag(repository.incarnation, branch)  # type: ignore[arg-type]  # a name
-            if self._kv.read([key]).values[0] is not None:
+            existing, tag = self._kv.read([key, tag_key]).values
+            if existing is not None:
                 raise AlreadyExists(
                     Kind.BRANCH_EXISTS, f"branch {branch!r} exists in {repository_id!r}"
                 )
-            if self._kv.read([tag_key]).values[0] is not None:
+            if tag is not None:
                 raise Conflict(Kind.CONFLICT, f"a tag is named {branch!r}")
             record = BranchRecord(
                 commit.id, commit.metarange, self._staging.new_token(), (), is_hidden
@@ -79,7 +92,7 @@ class Branches:
                 lambda _verdict: Branch(branch, commit.id, is_hidden),
             )
 
-        return self._writer.submit(make)
+        return make
 
     def get(self, repository_id: RepositoryId, branch: BranchId) -> Branch:
         """Return a branch as it is now; raise NotFound."""
