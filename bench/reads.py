@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from anabranch.bootstrap import Stores, SystemIds, open_stores
 from anabranch.directory import Directory
 from anabranch.kernel import limits
 from anabranch.kernel.ids import Ref, RepositoryId
 from anabranch.settings import Settings
 from anabranch.storage.kv.base import Prepared, delete, scan_prefix
+from anabranch.stores import Stores, SystemIds, open_stores
 from anabranch.warehouse import keyspace
 from anabranch.warehouse.catalog.labels import Labels
 from anabranch.warehouse.catalog.publishing import Publication, Publisher, TableChange

@@ -11,9 +11,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anabranch.bootstrap import Stores, SystemClock, open_stores
 from anabranch.kernel.errors import AnabranchError
 from anabranch.processes import begin, say_ready
+from anabranch.stores import Stores, SystemClock, open_stores
 from anabranch.telemetry import Metrics, configure_logs, logger
 from anabranch.warehouse.folds.index import FoldIndex
 

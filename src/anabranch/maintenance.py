@@ -12,7 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from anabranch.bootstrap import Stores, open_stores
 from anabranch.kernel import limits
 from anabranch.kernel.commits import Commit
 from anabranch.kernel.entries import decode_entry
@@ -32,6 +31,7 @@ from anabranch.lake.values import Repository, physical_address
 from anabranch.processes import begin, say
 from anabranch.storage.blocks.base import Block
 from anabranch.storage.kv.base import Row, scan_prefix
+from anabranch.stores import Stores, open_stores
 from anabranch.telemetry import configure_logs
 
 PROBLEMS_MAX = 1_000

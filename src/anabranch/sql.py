@@ -14,7 +14,6 @@ import sys
 import uvloop
 
 from anabranch import __version__
-from anabranch.bootstrap import Stores, SystemIds, open_stores
 from anabranch.doris.app import Doris
 from anabranch.doris.metadata import Endpoints
 from anabranch.edge import blocking
@@ -26,6 +25,7 @@ from anabranch.kernel.errors import AnabranchError
 from anabranch.mysql.server import MysqlServer
 from anabranch.processes import begin, say_ready
 from anabranch.settings import Settings
+from anabranch.stores import Stores, SystemIds, open_stores
 from anabranch.telemetry import Metrics, configure_logs, logger
 from anabranch.warehousing import Warehousing, build_warehouse
 

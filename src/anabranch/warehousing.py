@@ -7,12 +7,12 @@ import socket
 from dataclasses import dataclass
 
 from anabranch import __version__
-from anabranch.bootstrap import Stores, SystemClock, SystemIds
 from anabranch.directory import Directory
 from anabranch.doris.running import WarehouseLoads, WarehouseTables
 from anabranch.kernel.errors import AlreadyExists
 from anabranch.kernel.ids import Namespace, RepositoryId
 from anabranch.settings import Settings
+from anabranch.stores import Stores, SystemClock, SystemIds
 from anabranch.warehouse.catalog.databases import Databases
 from anabranch.warehouse.catalog.labels import Labels
 from anabranch.warehouse.catalog.publishing import Publisher

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.bootstrap import open_stores
 from anabranch.kernel.commits import Commit
 from anabranch.kernel.ids import BranchId, CommitId, RepositoryId, TagId, UploadId
 from anabranch.lake import keyspace, records
@@ -24,6 +23,7 @@ from anabranch.storage.blocks import index
 from anabranch.storage.blocks.base import Extent
 from anabranch.storage.kv.base import Request, Row, delete, put, scan_prefix
 from anabranch.storage.kv.sqlite import SqliteKV
+from anabranch.stores import open_stores
 from tests.kills.bodies import make_body, state_of
 from tests.kills.client import REPOSITORY
 from tests.kills.objects import completion

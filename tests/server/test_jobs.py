@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.bootstrap import Stores, SystemClock, open_stores
 from anabranch.directory import Directory
 from anabranch.jobs import Job, lake_jobs, run_round
 from anabranch.kernel import limits
@@ -20,6 +19,7 @@ from anabranch.lake import keyspace
 from anabranch.maintenance import Verifier
 from anabranch.settings import Settings
 from anabranch.storage.kv.base import Row, scan_prefix
+from anabranch.stores import Stores, SystemClock, open_stores
 from anabranch.telemetry import Metrics, configure_logs
 
 REPO = RepositoryId("example")
@@ -101,7 +101,7 @@ def test_a_failing_job_does_not_keep_the_others(capsys: pytest.CaptureFixture[st
 _WRITER = """
 import sys
 from pathlib import Path
-from anabranch.bootstrap import open_stores
+from anabranch.stores import open_stores
 from anabranch.kernel.ids import BranchId, parse_path
 from anabranch.settings import Settings
 from tests.server.test_jobs import REPO, put

@@ -10,7 +10,6 @@ from anabranch.bootstrap import (
     QUICKSTART_REPOSITORY,
     QUICKSTART_SECRET,
     App,
-    Stores,
     build,
 )
 from anabranch.directory import Directory
@@ -19,6 +18,7 @@ from anabranch.lake import keyspace
 from anabranch.maintenance import PROBLEMS_MAX, Report, Verifier
 from anabranch.settings import Settings
 from anabranch.storage.kv.base import Request, delete, put, scan_prefix
+from anabranch.stores import Stores
 
 MAIN = BranchId("main")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.bootstrap import SystemIds
 from anabranch.directory import Directory
 from anabranch.kernel.errors import Unavailable
 from anabranch.processes import UNUSED, Child, Plan, is_ready, run
 from anabranch.settings import Settings
+from anabranch.stores import SystemIds
 
 pytestmark = pytest.mark.slow
 

@@ -305,7 +305,7 @@ def test_a_crash_at_any_step_of_the_sweep_is_harmless(directory: Path) -> None:
 _WRITER = """
 import sys
 from pathlib import Path
-from anabranch.bootstrap import SystemClock, SystemIds
+from anabranch.stores import SystemClock, SystemIds
 from anabranch.storage.blocks.local import LocalBlocks
 from anabranch.storage.kv.sqlite import SqliteKV
 from tests.contracts.blocks_contract import Store

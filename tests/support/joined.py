@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anabranch.bootstrap import Stores, open_stores
 from anabranch.directory import Directory
 from anabranch.settings import Settings
+from anabranch.stores import Stores, open_stores
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.results import Done, FileRequest, Rows, Session
 from anabranch.warehousing import Warehousing, build_warehouse

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anabranch.bootstrap import Stores, open_stores
 from anabranch.directory import Directory
 from anabranch.doris.app import Doris
 from anabranch.doris.metadata import Endpoints
@@ -22,6 +21,7 @@ from anabranch.edge.granian_server import GranianServer
 from anabranch.edge.listening import Port
 from anabranch.edge.middleware import Edge
 from anabranch.settings import Settings
+from anabranch.stores import Stores, open_stores
 from anabranch.telemetry import Metrics
 from anabranch.warehouse.errors import SqlError
 from anabranch.warehouse.results import Done, Rows

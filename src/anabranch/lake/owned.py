@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from anabranch.kernel import limits
+from anabranch.kernel.arrow import compute
 from anabranch.kernel.ranges import CHANGE_SCHEMA, NO_ENTRIES
 from anabranch.lake.values import MergeConflict
 from anabranch.native.ranges import Entries
@@ -65,7 +65,7 @@ class Survey:
         if self.judge is not None and len(conflicts):
             mask = self.judge.owns(conflicts.column("path"))
             self.touched += conflicts.column("path").filter(mask).to_pylist()
-            conflicts = conflicts.filter(pc.invert(mask))
+            conflicts = conflicts.filter(compute().invert(mask))
         if len(conflicts):
             self.conflicts.append(conflicts)
             self._conflict_rows += len(conflicts)
@@ -87,10 +87,10 @@ class Survey:
             return part
         batch = pa.record_batch(part)
         mask = self.judge.owns(batch.column("path"))
-        if not pc.any(mask).as_py():
+        if not compute().any(mask).as_py():
             return part
         self.touched += batch.column("path").filter(mask).to_pylist()
-        rest = batch.filter(pc.invert(mask))
+        rest = batch.filter(compute().invert(mask))
         return Entries.from_arrow(rest) if len(rest) else NO_ENTRIES
 
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from anabranch.kernel import limits
+from anabranch.kernel.arrow import compute
 from anabranch.kernel.entries import Entry
 from anabranch.kernel.errors import Corrupted, Kind
 from anabranch.kernel.ids import BranchId, IncarnationId
@@ -262,11 +262,11 @@ class Labels:
             state.repository.namespace, state.record.metarange, prefix=prefix
         ):
             mtimes = batch.column("mtime").cast(pa.int64())
-            is_old = pc.less_equal(mtimes, now_us - _KEEP_US)
+            is_old = compute().less_equal(mtimes, now_us - _KEEP_US)
             for path in batch.column("path").filter(is_old).to_pylist():
                 if path not in staged:
                     times[path] = 0
-            young = pc.min(mtimes.filter(pc.invert(is_old))).as_py()
+            young = compute().min(mtimes.filter(compute().invert(is_old))).as_py()
             oldest_us = oldest_us if young is None else min(oldest_us, young)
         old = sorted(path for path, time_us in times.items() if time_us + _KEEP_US <= now_us)
         expiry.paths.extend(old)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from anabranch.kernel.arrow import compute
 from anabranch.kernel.entries import Entry
 from anabranch.kernel.errors import Conflict, Corrupted, Kind, Unavailable
 from anabranch.kernel.ids import Address
@@ -73,7 +73,7 @@ class TableMerges:
 
     def owns(self, paths: pa.Array) -> pa.Array:
         """Return for each path whether it may be one of a database's or table's files."""
-        return pc.match_substring_regex(paths, pattern=_OWN)
+        return compute().match_substring_regex(paths, pattern=_OWN)
 
     def plan(self, sides: MergeSides, strategy: Strategy | None) -> DriverPlan:
         """Judge a merge. Conflicts name a path, and what is in it after a `#`."""
@@ -190,7 +190,7 @@ class _DatabaseMerge:
             for one in [each for each in self.outcome.puts if each.startswith(f"{self.name}/")]:
                 self.outcome.leave(one)
             dest = self.sides.under("dest", f"{self.name}/")
-            owned = pc.match_substring_regex(pa.array(list(dest), pa.string()), pattern=_OWN)
+            owned = compute().match_substring_regex(pa.array(list(dest), pa.string()), pattern=_OWN)
             for (one, entry), is_owned in zip(dest.items(), owned.to_pylist(), strict=True):
                 if is_owned:
                     self.outcome.take(one, None, entry)
