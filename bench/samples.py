@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.stolen import stolen_ticks
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "bench" / "results"
 
@@ -119,24 +121,15 @@ def load_average() -> float:
 
 
 class Stolen:
-    """What the hypervisor takes from this machine's processors: `steal` of proc(5)."""
+    """What other machines take from this one's processors, from one look to the next."""
 
     def __init__(self) -> None:
-        self._last = self._look()
+        self._last = stolen_ticks()
 
     def share(self) -> float:
         """Return the share of all processors' time that was taken since the last call."""
-        stolen, whole = self._look()
-        before, self._last = self._last, (stolen, whole)
-        return (stolen - before[0]) / max(1, whole - before[1])
-
-    @staticmethod
-    def _look() -> tuple[int, int]:
-        ticks = [
-            int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
-        ]
-        # Guests' ticks are in their hosts' already.
-        return ticks[7], sum(ticks[:8])
+        before, self._last = self._last, stolen_ticks()
+        return (self._last[0] - before[0]) / max(1, self._last[1] - before[1])
 
 
 def show(rows: list[Row]) -> str:

@@ -165,7 +165,7 @@ def start(module: str, parent: int) -> None:
     What is in UNUSED for it can't be imported by it. When it crashes, or gets SIGABRT, it says
     in the log what each of its threads was doing.
     """
-    faulthandler.enable(2)
+    faulthandler.enable(sys.stderr)
     sys.setswitchinterval(SWITCH_S)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+import json
 from typing import Any
 
 import pytest
 
 from anabranch.edge.http import Request, Response
+from anabranch.edge.middleware import Edge
 from anabranch.front import Front, RawFront
 from anabranch.kernel.errors import Kind, Unauthenticated, Unavailable
 from anabranch.telemetry import Metrics
@@ -134,3 +136,38 @@ def test_failures_speak_the_surfaces_language() -> None:
     assert b"<Code>RequestHeaderSectionTooLarge</Code><Message>too &lt;long&gt;" in s3.body
     assert b"<RequestId>R1</RequestId>" in s3.body
     assert RawFront(surface).failure(request(b"/api/v1"), 500, "x").status == 500
+
+
+def test_an_address_and_headers_of_rest_have_limits() -> None:
+    too_long = request(b"/api/v1/repositories", query=b"after=" + b"x" * 20_000)
+    assert through_edge(too_long) == (414, "message")
+    too_wide = request(b"/api/v1/repositories")
+    too_wide.headers.append((b"x-long", b"x" * 40_000))
+    assert through_edge(too_wide) == (431, "message")
+
+
+def through_edge(found: Request) -> tuple[int, str]:
+    """Return the status and the name of the one field of an answer."""
+    front = make_front()
+    served = Edge(
+        front, failure=front.failure, metrics=Metrics(), id_prefix="P", has_access_log=False
+    )
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": found.method,
+        "raw_path": found.raw_path,
+        "query_string": found.query_string,
+        "headers": found.headers,
+        "scheme": found.scheme,
+    }
+    asyncio.run(served(scope, receive, send))
+    (name,) = json.loads(sent[1]["body"])
+    return sent[0]["status"], name

@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.stolen import stolen_ticks
+
 ACCESS_KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 RAW_ACCESS_KEY = "minioadmin"
@@ -27,7 +29,6 @@ RAW_SECRET_KEY = "minioadmin"
 
 STOP_TIMEOUT_S = 5.0  # the promise of `serve`: SIGTERM drains and stops in under this
 _POLL_S = 0.02
-_STEAL = 8  # of the line `cpu` in /proc/stat
 _LOG_BYTES_SHOWN = 20_000
 
 
@@ -64,9 +65,7 @@ def wait_code(process: "subprocess.Popen[bytes]", timeout_s: float) -> int | Non
 
 
 def _stolen_s() -> float:
-    """Return what the hypervisor took from all processors since the start: `steal` of proc(5)."""
-    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
-    return int(fields[_STEAL]) / os.sysconf("SC_CLK_TCK")
+    return stolen_ticks()[0] / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(slots=True)
