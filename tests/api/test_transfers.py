@@ -4,7 +4,9 @@ import hashlib
 
 import pytest
 
-from tests.api.rest import Rest, at
+from anabranch.kernel.ids import BranchId, Namespace, RepositoryId
+from anabranch.lake import Lake
+from tests.api.rest import REPOSITORY, Rest, at
 
 MIB = 1024**2
 
@@ -210,3 +212,29 @@ def test_an_empty_object_has_no_range(rest: Rest) -> None:
     )
     assert reply.status == 416
     assert reply.header("content-range") == "bytes */0"
+
+
+def test_a_small_upload_finds_a_repository_that_was_made_again(rest: Rest) -> None:
+    assert rest.upload("before", b"1").status == 201
+    other = Lake(rest.kv, rest.blocks, rest.writer, clock=rest.clock, ids=rest.ids)
+    other.repositories.delete(RepositoryId(REPOSITORY))
+    assert rest.upload("a", b"x").status == 404
+    other.repositories.create(
+        RepositoryId(REPOSITORY), Namespace("s3://elsewhere"), committer="tester"
+    )
+    other.close()
+    reply = rest.upload("a", b"x")
+    assert reply.status == 201
+    assert reply.json["physical_address"].startswith("s3://elsewhere/")
+    assert rest.get(at("refs/main/objects"), path="a").body == b"x"
+    assert rest.get(at("refs/main/objects"), path="before").status == 404
+
+
+def test_a_small_upload_to_a_branch_that_was_deleted_elsewhere_is_refused(rest: Rest) -> None:
+    assert rest.post(at("branches"), {"name": "dev", "source": "main"}).status == 201
+    assert rest.upload("before", b"1", branch="dev").status == 201
+    other = Lake(rest.kv, rest.blocks, rest.writer, clock=rest.clock, ids=rest.ids)
+    other.branches.delete(RepositoryId(REPOSITORY), BranchId("dev"))
+    other.close()
+    reply = rest.upload("a", b"x", branch="dev")
+    assert (reply.status, "dev" in reply.message) == (404, True)

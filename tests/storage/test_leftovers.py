@@ -279,6 +279,7 @@ def sweep_and_die(directory: Path, kv: KVStore, faults: Faults) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_crash_at_any_step_of_the_sweep_is_harmless(directory: Path) -> None:
     kv = MemoryKV()
     for number in range(1, 50):
@@ -339,6 +340,7 @@ def writer(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_little_behind(
     tmp_path: Path, writer: "subprocess.Popen[str]"
 ) -> None:

@@ -6,7 +6,7 @@ import ast
 import io
 import subprocess
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,11 @@ class Source:
         return ast.parse(self.text, filename=self.path)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """All nodes of a Python file's syntax."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def remarks(self) -> list[tuple[int, str]]:
         """Comments and docstrings with the line where each starts; Rust has comments alone."""
         if self.path.endswith(".rs"):
@@ -41,7 +46,7 @@ class Source:
             ]
         tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
         comments = [(t.start[0], t.string) for t in tokens if t.type == tokenize.COMMENT]
-        return sorted(comments + [(line, text) for line, text in docstrings(self.tree)])
+        return sorted(comments + [(line, text) for line, text in docstrings(self.nodes)])
 
     @property
     def module(self) -> str:
@@ -96,9 +101,9 @@ def tracked(root: Path) -> Iterator[str]:
             yield "/".join(parts)
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def docstrings(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
     """Yield line and text of each docstring."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         text = ast.get_docstring(node, clean=False)

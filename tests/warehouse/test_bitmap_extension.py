@@ -74,6 +74,7 @@ def test_a_number_is_a_member_and_all_else_is_not(
     assert one(duck, f"SELECT to_bitmap({value})") == expected
 
 
+@pytest.mark.slow
 def test_aggregates_are_those_of_sets(duck: duckdb.DuckDBPyConnection) -> None:
     rng = random.Random(5)
     source = [(rng.randrange(40), rng.choice([rng.randrange(200), rng.getrandbits(64)]))
@@ -135,6 +136,7 @@ def test_an_intersection_over_a_window(duck: duckdb.DuckDBPyConnection) -> None:
     assert found == [("0,1",), ("1",), ("2",), ("3",)]
 
 
+@pytest.mark.slow
 def test_answers_do_not_depend_on_threads(tmp_path: Path) -> None:
     sql = """
         SELECT k, bitmap_union(to_bitmap(v)), bitmap_agg(v), bitmap_intersect(b)

@@ -1,6 +1,6 @@
 """Operations that carry an object's bytes: upload, download, HEAD."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 
 from anabranch.api import bodies
@@ -25,10 +25,11 @@ from anabranch.edge.http import Headers, Response, header_value
 from anabranch.edge.reading import body_of
 from anabranch.kernel import limits
 from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE, Metadata, parse_metadata
-from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind
+from anabranch.kernel.errors import AnabranchError, InvalidInput, Kind, NotFound
 from anabranch.kernel.preconditions import Precondition, parse_etags
 from anabranch.lake.values import Stat, Target
 from anabranch.storage.blocks.base import Block
+from anabranch.storage.kv.base import Prepared
 
 _METADATA_HEADER = b"x-lakefs-meta-"
 _FORM_FIELD = "content"
@@ -61,23 +62,38 @@ async def upload_object(call: Call) -> Response:
     """Write an object: the raw body, or the part `content` of a form."""
     path, precondition = call.object_path(), precondition_of(call)
     metadata = _sent_metadata(call)
-    target = await call_local(call.lake.objects.writable, call.repository(), call.branch())
+    target = await call_local(
+        call.lake.objects.writable,
+        call.repository(),
+        call.branch(),
+        may_guess=call.request.is_body_small,
+    )
     if precondition is not None:
         # Judged again in the transaction; here it spares the client a useless upload.
         await call_local(_check_before, call, target, precondition)
     chunks, content_type = await _open_content(call)
     body = call.lake.bodies.open(target.repository)
     await receive(chunks, body)
-    making = call.lake.objects.making_put(
-        target,
-        path,
-        body,
-        content_type=content_type,
-        metadata=metadata,
-        precondition=precondition,
-    )
+
+    def making() -> Callable[[], Prepared[Stat]]:
+        return call.lake.objects.making_put(
+            target,
+            path,
+            body,
+            content_type=content_type,
+            metadata=metadata,
+            precondition=precondition,
+        )
+
     try:
-        stat = await call.lake.writer.submit_async(making)
+        try:
+            stat = await call.lake.writer.submit_async(making())
+        except NotFound:
+            if not target.is_guess:
+                raise
+            target = await call_local(call.lake.objects.writable, call.repository(), call.branch())
+            body.move_to(call.lake.bodies.fresh_address(target.repository))
+            stat = await call.lake.writer.submit_async(making())
     except AnabranchError:
         body.abort()
         raise

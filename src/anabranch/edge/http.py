@@ -21,6 +21,7 @@ Headers = list[tuple[bytes, bytes]]
 Query = list[tuple[str, str]]
 
 _BODILESS = frozenset((204, 304))
+_SMALL_DIGITS = len(str(limits.SMALL_OBJECT_BYTES_MAX))
 _PIECES_UNWATCHED = 4
 """Pieces of a streamed answer after which the client is watched."""
 
@@ -175,6 +176,18 @@ class Request:
         if length is not None:
             return length.strip(b"0") != b""
         return self.header_bytes(b"transfer-encoding") is not None
+
+    @property
+    def is_body_small(self) -> bool:
+        """Tell whether the client sends, unasked, a body that is kept in memory."""
+        value = self.header_bytes(b"content-length")
+        return (
+            value is not None
+            and value.isdigit()
+            and len(value) <= _SMALL_DIGITS
+            and int(value) <= limits.SMALL_OBJECT_BYTES_MAX
+            and not self.expects_continue
+        )
 
     @property
     def is_body_started(self) -> bool:

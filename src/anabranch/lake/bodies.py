@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from anabranch.kernel import limits
 from anabranch.kernel.clock import IdSource
+from anabranch.kernel.digests import feed
 from anabranch.kernel.entries import Metadata
 from anabranch.kernel.errors import Kind, LimitExceeded, Unavailable
 from anabranch.lake.values import Repository
@@ -79,7 +80,7 @@ class Body:
         # Until these bytes are in, the whole is good for nothing.
         self._is_broken = True
         self._size_bytes += size_bytes
-        self._md5.update(data)
+        feed(self._md5, data)
         if self._writer is None and self._size_bytes > self._kept_bytes_max:
             self._writer = self._blocks.open_writer(self._address)
             kept, self._kept = self._kept, []

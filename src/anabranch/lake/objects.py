@@ -67,22 +67,27 @@ class Objects:
         self._bodies = bodies
         self._clock = clock
 
-    def writable(self, repository_id: RepositoryId, branch: BranchId) -> Target:
+    def writable(
+        self, repository_id: RepositoryId, branch: BranchId, *, may_guess: bool = False
+    ) -> Target:
         """Return the branch as a target of writes.
 
-        Raises NotFound for an unknown repository or ref, Forbidden for a read-only repository and
-        for refs that are not branches.
+        With `may_guess` the answer may be as old as this process's last look, which spares a read;
+        who writes there asks again without when NotFound comes back, and moves the body: the name
+        may belong to another repository by now. Raises NotFound for an unknown repository or ref,
+        Forbidden for a read-only repository and for refs that are not branches.
         """
+        if may_guess:
+            known = self._states.known(repository_id, branch)
+            if known is not None and not known.repository.is_read_only:
+                return Target(known.repository, branch, is_guess=True)
         try:
-            # Not a guess: the body that follows goes to this repository's namespace, and the name
-            # may belong to another by now.
             state = self._states.fresh(repository_id, branch)
         except NotFound as error:
             if error.kind is Kind.BRANCH_NOT_FOUND:
                 self._refuse_fixed(repository_id, branch)
             raise
-        if state.repository.is_read_only:
-            raise Forbidden(Kind.READ_ONLY_REPOSITORY, f"repository {repository_id!r} is read-only")
+        _refuse_read_only(state.repository)
         return Target(state.repository, branch)
 
     def stat(self, resolved: Resolved, path: Path) -> Stat:
@@ -277,11 +282,12 @@ class Objects:
                 if state.repository.incarnation != target.repository.incarnation:
                     state = self._states.fresh(target.repository.id, target.branch)
             is_again = True
-            self._refuse_other(target, state)
+            _refuse_other(target, state)
+            _refuse_read_only(state.repository)
             entry, more = entry_of(current)
             placed = body.place() if body is not None else None
             return Prepared(
-                [_is_still(state), *conditions, *more],
+                [_is_still(state), _is_there(state.repository), *conditions, *more],
                 [
                     put(keyspace.staged(state.record.token, path), encode_entry(entry)),
                     *(placed.writes if placed else ()),
@@ -344,13 +350,6 @@ class Objects:
         entry = self._committed.get(fixed.repository.namespace, fixed.metarange, path)
         return entry, [self._resolver.unexpired(fixed.repository, fixed.commit_id)]
 
-    def _refuse_other(self, target: Target, state: BranchState) -> None:
-        """Refuse to write bytes placed for one repository into another of the same name."""
-        if state.repository.incarnation != target.repository.incarnation:
-            raise NotFound(
-                Kind.REPOSITORY_NOT_FOUND, f"repository {target.repository.id!r} was replaced"
-            )
-
     def _refuse_fixed(self, repository_id: RepositoryId, name: BranchId) -> None:
         try:
             self._resolver.commit(repository_id, Ref(name))
@@ -360,6 +359,23 @@ class Objects:
 
     def _now_us(self) -> int:
         return self._clock.now_ns() // 1_000
+
+
+def _refuse_other(target: Target, state: BranchState) -> None:
+    """Refuse to write bytes placed for one repository into another of the same name."""
+    if state.repository.incarnation != target.repository.incarnation:
+        raise NotFound(
+            Kind.REPOSITORY_NOT_FOUND, f"repository {target.repository.id!r} was replaced"
+        )
+
+
+def _refuse_read_only(repository: Repository) -> None:
+    if repository.is_read_only:
+        raise Forbidden(Kind.READ_ONLY_REPOSITORY, f"repository {repository.id!r} is read-only")
+
+
+def _is_there(repository: Repository) -> Condition:
+    return is_version(keyspace.repository(repository.id), repository.version)
 
 
 def _is_still(state: BranchState) -> Condition:

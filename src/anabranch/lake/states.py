@@ -34,8 +34,11 @@ class States:
 
     def guess(self, repository_id: RepositoryId, branch: BranchId) -> BranchState:
         """Return a branch as it was when somebody last looked; raise NotFound."""
-        known = self._branches.get((repository_id, branch))
-        return known or self.fresh(repository_id, branch)
+        return self.known(repository_id, branch) or self.fresh(repository_id, branch)
+
+    def known(self, repository_id: RepositoryId, branch: BranchId) -> BranchState | None:
+        """Return a branch as this process saw it last, None when it did not; reads nothing."""
+        return self._branches.get((repository_id, branch))
 
     def fresh(self, repository_id: RepositoryId, branch: BranchId) -> BranchState:
         """Return a branch as it is now; raise NotFound for it or its repository."""

@@ -105,10 +105,11 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A branch that takes writes."""
+    """A branch that takes writes; one that `is_guess` did when somebody last looked."""
 
     repository: Repository
     branch: BranchId
+    is_guess: bool = False
 
 
 @dataclass(frozen=True, slots=True)

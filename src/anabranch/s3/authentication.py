@@ -101,7 +101,7 @@ class Authenticator:
         if not claim.is_signed_by(self._keys, secret, request.method, request.raw_path):
             raise sigv4.mismatch(claim, request.method, request.raw_path)
         form = parse_form(
-            claim.payload_hash.decode("latin-1"),
+            claim.payload_hash,
             lambda: ChunkSigning(
                 self._keys.get(secret, claim.scope), claim.date, claim.scope, claim.signature
             ),

@@ -39,6 +39,11 @@ class Place:
         """Tell whether a write here stores nothing."""
         return not self.path
 
+    @property
+    def is_guess(self) -> bool:
+        """Tell whether the place may be no more."""
+        return self.target is not None and self.target.is_guess
+
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
@@ -138,12 +143,20 @@ class Bucket(Protocol):
         """
         ...
 
-    def place(self, key: str) -> Place:
-        """Return the key as a place for writes; raise what refuses them, before a byte is read."""
+    def place(self, key: str, *, may_guess: bool = False) -> Place:
+        """Return the key as a place for writes; raise what refuses them, before a byte is read.
+
+        With `may_guess` the place may be one that `is_guess`: a write there that raises NotFound
+        is made again at a place that is none, where `move` brings its body.
+        """
         ...
 
     def open_body(self, place: Place) -> Body:
         """Start the bytes of one object."""
+        ...
+
+    def move(self, body: Body, place: Place) -> None:
+        """Give a received body an address that belongs to another place."""
         ...
 
     def making_put(

@@ -28,6 +28,7 @@ KEPT_HEADERS = {
 
 Names of user metadata that come as headers are lower-case, so neither hides the other.
 """
+_KEPT_NAMES = frozenset(header.encode() for header in KEPT_HEADERS)
 _INT_DIGITS_MAX = 9
 
 
@@ -77,6 +78,10 @@ class Call(NamedTuple):
                 if name.lower().startswith(text)
             ]
         return found
+
+    def may_have(self, names: frozenset[bytes]) -> bool:
+        """Tell whether any of these headers may have been sent; a query may carry them too."""
+        return self.identity.is_by_query or not names.isdisjoint(self.headers)
 
     def has_conditions(self) -> bool:
         """Tell whether any header makes the request conditional."""
@@ -133,7 +138,7 @@ def parse_attributes(call: Call) -> Attributes:
             Kind.VALUE, f"a content type is at most {CONTENT_TYPE_BYTES_MAX} bytes long"
         )
     pairs = dict(call.amz_headers(META_PREFIX))
-    for header, name in KEPT_HEADERS.items():
+    for header, name in KEPT_HEADERS.items() if call.may_have(_KEPT_NAMES) else ():
         value = call.header(header)
         if value and header == "content-encoding":
             codings = [one.strip() for one in value.split(",")]

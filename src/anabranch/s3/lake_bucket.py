@@ -140,7 +140,7 @@ class LakeBucket(LakeUploads):
         items = tuple(CommonPrefix(f"{name}/") for name in names)
         return make_page("", items, f"{names[-1]}/" if has_more and names else None)
 
-    def place(self, key: str) -> Place:
+    def place(self, key: str, *, may_guess: bool = False) -> Place:
         """Return a path of a branch as a place for writes."""
         ref, path = split_key(key)
         if path is None:
@@ -149,7 +149,9 @@ class LakeBucket(LakeUploads):
         first: NotFound | None = None
         for _ in range(limits.REF_SEGMENTS_MAX):
             try:
-                target = self._lake.objects.writable(self.repository_id, BranchId(ref))
+                target = self._lake.objects.writable(
+                    self.repository_id, BranchId(ref), may_guess=may_guess
+                )
             except NotFound as error:
                 if error.kind not in _MISSING_REF:
                     raise
@@ -166,6 +168,10 @@ class LakeBucket(LakeUploads):
     def open_body(self, place: Place) -> Body:
         """Start the bytes of one object."""
         return self._lake.bodies.open(_target(place).repository)
+
+    def move(self, body: Body, place: Place) -> None:
+        """Give a received body a fresh address in the place's repository."""
+        body.move_to(self._lake.bodies.fresh_address(_target(place).repository))
 
     def making_put(
         self, place: Place, body: Body, attributes: Attributes, precondition: Precondition | None

@@ -13,18 +13,19 @@ from typing import Protocol
 from anabranch.edge.bodies import receive
 from anabranch.edge.http import Request
 from anabranch.kernel import limits
+from anabranch.kernel.digests import feed
 from anabranch.kernel.errors import InvalidInput, Kind, LimitExceeded
+from anabranch.kernel.ids import is_hex
 from anabranch.s3 import checksums
 from anabranch.s3.checksums import Checksum
 from anabranch.s3.chunked import ChunkedDecoder, ChunkSigning
 from anabranch.s3.errors import Refused
-from anabranch.s3.sigv4 import UNSIGNED
+from anabranch.s3.sigv4 import EMPTY_SHA256, UNSIGNED
 
 STREAMING_SIGNED = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"
 STREAMING_SIGNED_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 STREAMING_UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 _SHA256_DIGITS = 64
-_HEX = frozenset("0123456789abcdef")
 
 HeaderOf = Callable[[str], str | None]
 
@@ -41,12 +42,18 @@ class PayloadForm:
 
 PLAIN = PayloadForm()
 """A body as it is, covered by nothing."""
+_USUAL = {
+    UNSIGNED.encode(): PLAIN,
+    EMPTY_SHA256.encode(): PayloadForm(sha256=EMPTY_SHA256),
+}
 
 
-def parse_form(text: str, make_signing: Callable[[], ChunkSigning]) -> PayloadForm:
+def parse_form(value: bytes, make_signing: Callable[[], ChunkSigning]) -> PayloadForm:
     """Return the form that `x-amz-content-sha256` names; raise InvalidArgument, NotImplemented."""
-    if text == UNSIGNED:
-        return PLAIN
+    usual = _USUAL.get(value)
+    if usual is not None:
+        return usual
+    text = value.decode("latin-1")
     if text == STREAMING_SIGNED:
         return PayloadForm(is_chunked=True, signing=make_signing())
     if text == STREAMING_SIGNED_TRAILER:
@@ -54,7 +61,7 @@ def parse_form(text: str, make_signing: Callable[[], ChunkSigning]) -> PayloadFo
     if text == STREAMING_UNSIGNED_TRAILER:
         return PayloadForm(is_chunked=True, has_trailer=True)
     lower = text.lower()
-    if len(lower) == _SHA256_DIGITS and _HEX.issuperset(lower):
+    if is_hex(lower, _SHA256_DIGITS):
         return PayloadForm(sha256=lower)
     if text.startswith("STREAMING-"):
         raise Refused("NotImplemented", f"The payload form {text} is not offered.")
@@ -222,7 +229,7 @@ class CheckedBody:
         if self._size_bytes > self._bytes_max:
             raise Refused("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         if self._sha256 is not None:
-            self._sha256.update(data)
+            feed(self._sha256, data)
         if self._hasher is not None:
             self._hasher.update(data)
         self._body.write(data)

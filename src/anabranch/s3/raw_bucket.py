@@ -102,8 +102,8 @@ class RawBucket(LakeUploads):
     def _key(self, block: Block) -> str:
         return block.address.partition("://")[2][len(self._name) + 1 :]
 
-    def place(self, key: str) -> Place:
-        """Return a key as a place for writes; raise Forbidden for a repository's data."""
+    def place(self, key: str, *, may_guess: bool = False) -> Place:
+        """Return a key as a place for writes, never a guess; raise Forbidden for a repository's."""
         path = parse_path(key)
         self.require()
         self._lake.addresses.raw_conditions(self._address(path))
@@ -112,6 +112,10 @@ class RawBucket(LakeUploads):
     def open_body(self, place: Place) -> Body:
         """Start the bytes of one object."""
         return self._lake.bodies.open_at(self._address(place.path))
+
+    def move(self, body: Body, place: Place) -> None:
+        """Give a received body another key's address."""
+        body.move_to(self._address(place.path))
 
     def making_put(
         self, place: Place, body: Body, attributes: Attributes, precondition: Precondition | None

@@ -19,7 +19,7 @@ async def put_object(call: Call) -> Response:
     A write of `ref/` takes an empty body and stores nothing (clients make such folders).
     """
     bucket = call.bucket()
-    place = await call_local(bucket.place, call.key)
+    place = await call_local(bucket.place, call.key, may_guess=call.request.is_body_small)
     promises = parse_promises(call.header, call.identity.form, bytes_max=limits.PUT_BYTES_MAX)
     attributes = parse_attributes(call)
     precondition = parse_precondition(call)
@@ -40,8 +40,16 @@ async def put_object(call: Call) -> Response:
         attributes.metadata,
         checked.checksum.stored() if checked.checksum is not None else "",
     )
-    make = bucket.making_put(place, body, attributes, precondition)
-    stored = await bucket.writer.submit_async(make)
+    try:
+        make = bucket.making_put(place, body, attributes, precondition)
+        stored = await bucket.writer.submit_async(make)
+    except NotFound:
+        if not place.is_guess:
+            raise
+        place = await call_local(bucket.place, call.key)
+        bucket.move(body, place)
+        make = bucket.making_put(place, body, attributes, precondition)
+        stored = await bucket.writer.submit_async(make)
     return put_response(stored.entry.checksum, checked.checksum)
 
 
