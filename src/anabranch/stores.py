@@ -11,8 +11,7 @@ from anabranch.settings import Settings
 from anabranch.storage.blocks.local import LocalBlocks
 from anabranch.storage.kv.sqlite import SqliteKV
 from anabranch.storage.kv.writer import GroupWriter
-from anabranch.warehouse.merging.driver import TableMerges
-from anabranch.warehouse.merging.requests import MergeClient
+from anabranch.warehouse.merging.on_demand import TableMerges, merge_client
 
 _IDS_AHEAD = 256
 
@@ -86,6 +85,6 @@ def open_stores(settings: Settings) -> Stores:
         merge_driver=merges,
     )
     # Only the SQL process has an engine; the others ask it about rows.
-    merges.join(lake, MergeClient(directory.merges))
+    merges.join(lake, lambda: merge_client(directory.merges))
     access = Access(kv, writer, clock, ids, directory.load_key())
     return Stores(kv, blocks, writer, lake, access, merges)

@@ -204,7 +204,7 @@ def build_warehouse(settings: Settings, stores: Stores) -> Warehousing:
 def _join_merges(stores: Stores, directory: Directory, engine: Engine) -> MergeServer:
     """Judge rows of merges here, and for the processes without an engine."""
     rows = RowConflicts(stores.lake, engine)
-    stores.merges.join(stores.lake, rows)
+    stores.merges.join(stores.lake, lambda: rows)
     return MergeServer(directory.merges, rows)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from anabranch.kernel.commits import Commit
 from anabranch.kernel.entries import Metadata
+from anabranch.kernel.errors import Kind, Unavailable
 from anabranch.kernel.ids import (
     BranchId,
     Namespace,
@@ -22,11 +23,22 @@ from anabranch.storage.blocks.memory import MemoryBlocks
 from anabranch.storage.kv.base import KVStore
 from anabranch.storage.kv.memory import MemoryKV
 from anabranch.storage.kv.writer import GroupWriter
-from anabranch.warehouse.merging.driver import NoRowJudge, TableMerges
+from anabranch.warehouse.merging.on_demand import TableMerges
+from anabranch.warehouse.merging.questions import RowAnswer, RowQuestion
 from tests.support.fakes import FakeClock, FakeIds
 
 REPOSITORY = RepositoryId("animals")
 MAIN = BranchId("main")
+
+
+class NoRowJudge:
+    """Stands for a judge of rows that is not there: a `RowJudge`."""
+
+    def judge(self, question: RowQuestion) -> RowAnswer:
+        """Refuse."""
+        raise Unavailable(
+            Kind.BUSY, f"rows of {question.table} must be judged, and no SQL process runs"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +156,7 @@ def open_lake(
     lake = Lake(
         seen, store, writer, clock=clock, ids=ids, import_from=import_from, merge_driver=merges
     )
-    merges.join(lake, NoRowJudge())
+    merges.join(lake, NoRowJudge)
     try:
         if creates:
             lake.repositories.create(REPOSITORY, Namespace("s3://data/animals"), committer="tests")

@@ -96,7 +96,8 @@ def open_client(directory: Path) -> Iterator[Client]:
             labels=catalog.labels,
             default_catalog=catalog.on.repository_id,
         )
-        catalog.on.merges.join(parts.lake, RowConflicts(parts.lake, engine))
+        rows = RowConflicts(parts.lake, engine)
+        catalog.on.merges.join(parts.lake, lambda: rows)
         changes, transactions = Changes(parts), Transactions(parts)
         registry = standard_handlers(parts, changes).joined(
             Registry(

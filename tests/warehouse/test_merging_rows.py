@@ -17,11 +17,11 @@ from anabranch.lake.values import MergeConflict
 from anabranch.storage.blocks.base import Extent
 from anabranch.warehouse.errors import doris
 from anabranch.warehouse.merging import requests as requests
-from anabranch.warehouse.merging.driver import NoRowJudge
 from anabranch.warehouse.merging.questions import RowAnswer, RowQuestion, WrittenRowset
 from anabranch.warehouse.merging.requests import MergeClient, MergeServer
 from anabranch.warehouse.merging.rows import RowConflicts
 from anabranch.warehouse.rowsets.rowset import Header, RowsetKind
+from tests.support.lakes import NoRowJudge
 from tests.support.sql_clients import Client, open_client
 
 UNIQUE = "CREATE TABLE u (k int, a int, b varchar(9)) UNIQUE KEY(k) DISTRIBUTED BY HASH(k)"
@@ -222,7 +222,7 @@ def test_rows_are_judged_over_a_socket(sides: Branched, tmp_path: Path) -> None:
     sides.dev.do("INSERT INTO u VALUES (1, 2, 'a')")
     sides.end()
     server = MergeServer(path, RowConflicts(lake, sides.main.parts.engine))
-    sides.on.merges.join(lake, MergeClient(path))
+    sides.on.merges.join(lake, lambda: MergeClient(path))
     try:
         with pytest.raises(Unavailable, match="no SQL process"):
             sides.merge()
@@ -232,7 +232,7 @@ def test_rows_are_judged_over_a_socket(sides: Branched, tmp_path: Path) -> None:
         assert sides.rows("u") == [(1, 2, "a")]
     finally:
         server.close()
-        sides.on.merges.join(lake, RowConflicts(lake, sides.main.parts.engine))
+        sides.on.merges.join(lake, lambda: RowConflicts(lake, sides.main.parts.engine))
     assert not path.exists()
 
 
@@ -241,13 +241,13 @@ def test_without_a_judge_nothing_is_merged(sides: Branched) -> None:
     sides.main.do("INSERT INTO u VALUES (1, 1, 'a')")
     sides.dev.do("INSERT INTO u VALUES (1, 1, 'a')")
     sides.end()
-    sides.on.merges.join(sides.on.lake, NoRowJudge())
+    sides.on.merges.join(sides.on.lake, NoRowJudge)
     try:
         with pytest.raises(Unavailable):
             sides.merge("source-wins")
     finally:
         judge = RowConflicts(sides.on.lake, sides.main.parts.engine)
-        sides.on.merges.join(sides.on.lake, judge)
+        sides.on.merges.join(sides.on.lake, lambda: judge)
     sides.merge()
     assert sides.rows("u") == [(1, 1, "a")]
 
@@ -281,12 +281,12 @@ def test_what_changes_a_table_during_its_merge_ends_it(sides: Branched, text: st
     sides.end()
     lake = sides.on.lake
     judge = RowConflicts(lake, sides.main.parts.engine)
-    sides.on.merges.join(lake, Meddling(judge, lambda: sides.main.do(text)))
+    sides.on.merges.join(lake, lambda: Meddling(judge, lambda: sides.main.do(text)))
     try:
         with pytest.raises(Conflict) as caught:
             sides.merge()
     finally:
-        sides.on.merges.join(lake, judge)
+        sides.on.merges.join(lake, lambda: judge)
     assert caught.value.kind is Kind.DIRTY_BRANCH
     lake.branches.reset(sides.on.repository_id, BranchId("main"))
     sides.merge()

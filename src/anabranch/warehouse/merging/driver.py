@@ -11,9 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from anabranch.kernel.arrow import compute
 from anabranch.kernel.entries import Entry
-from anabranch.kernel.errors import Conflict, Corrupted, Kind, Unavailable
+from anabranch.kernel.errors import Conflict, Corrupted, Kind
 from anabranch.kernel.ids import Address
 from anabranch.lake import Lake, records
 from anabranch.lake import keyspace as lake_keyspace
@@ -26,10 +25,11 @@ from anabranch.warehouse import keyspace
 from anabranch.warehouse.catalog.databases import JSON
 from anabranch.warehouse.catalog.labels import decode_label
 from anabranch.warehouse.catalog.publishing import PARQUET
+from anabranch.warehouse.merging.on_demand import owned
 from anabranch.warehouse.merging.questions import RowAnswer, RowJudge, RowQuestion, WrittenRowset
 from anabranch.warehouse.merging.sides import Outcome, Sides, Triple, same
 from anabranch.warehouse.merging.tables import TableMerge
-from anabranch.warehouse.places import DATABASE_FILE, LABELS, OVERWRITES, ROWSETS, SCHEMA_FILE
+from anabranch.warehouse.places import DATABASE_FILE, LABELS, ROWSETS, SCHEMA_FILE
 from anabranch.warehouse.rowsets.footers import open_rowset
 from anabranch.warehouse.rowsets.rowset import (
     METADATA_NAME,
@@ -39,12 +39,6 @@ from anabranch.warehouse.rowsets.rowset import (
     decode_header,
     encode_header,
     parse_rowset_path,
-)
-
-_NAME = "[A-Za-z][-A-Za-z0-9_]{0,63}"
-_OWN = (
-    rf"^{_NAME}/({DATABASE_FILE}|{LABELS}/[^/]+"
-    rf"|{_NAME}/({SCHEMA_FILE}|{ROWSETS}/.+|{OVERWRITES}/[^/]+))$"
 )
 
 
@@ -57,47 +51,20 @@ class _Database:
     tables: dict[str, list[str]] = field(default_factory=dict)
 
 
-class TableMerges:
-    """Judges paths of databases and tables: a `MergeDriver`.
-
-    Made before the lake that it judges merges of: `join` says which, and who judges rows.
-    """
-
-    def __init__(self) -> None:
-        self._lake: Lake | None = None
-        self._judge: RowJudge = NoRowJudge()
-
-    def join(self, lake: Lake, judge: RowJudge) -> None:
-        """Say whose merges are judged, and who judges rows; the last one said counts."""
-        self._lake, self._judge = lake, judge
-
-    def owns(self, paths: pa.Array) -> pa.Array:
-        """Return for each path whether it may be one of a database's or table's files."""
-        return compute().match_substring_regex(paths, pattern=_OWN)
-
-    def plan(self, sides: MergeSides, strategy: Strategy | None) -> DriverPlan:
-        """Judge a merge. Conflicts name a path, and what is in it after a `#`."""
-        assert self._lake is not None, "joined before the first merge"
-        outcome = Outcome(strategy)
-        at = Sides(self._lake, sides)
-        files = _Files(self._lake, self._judge, sides.repository)
-        databases = _by_database(sides.touched)
-        guard = None if sides.branch is None else _Guard(self._lake, sides, databases)
-        for name, database in databases.items():
-            _DatabaseMerge(self._lake, at, files, outcome, name).run(database)
-        if guard is not None and not outcome.conflicts:
-            guard.add_to(outcome)
-        return outcome.plan()
-
-
-class NoRowJudge:
-    """Stands for a judge of rows that is not there: a `RowJudge`."""
-
-    def judge(self, question: RowQuestion) -> RowAnswer:
-        """Refuse."""
-        raise Unavailable(
-            Kind.BUSY, f"rows of {question.table} must be judged, and no SQL process runs"
-        )
+def plan_merge(
+    lake: Lake, judge: RowJudge, sides: MergeSides, strategy: Strategy | None
+) -> DriverPlan:
+    """Judge a merge. Conflicts name a path, and what is in it after a `#`."""
+    outcome = Outcome(strategy)
+    at = Sides(lake, sides)
+    files = _Files(lake, judge, sides.repository)
+    databases = _by_database(sides.touched)
+    guard = None if sides.branch is None else _Guard(lake, sides, databases)
+    for name, database in databases.items():
+        _DatabaseMerge(lake, at, files, outcome, name).run(database)
+    if guard is not None and not outcome.conflicts:
+        guard.add_to(outcome)
+    return outcome.plan()
 
 
 @dataclass(slots=True)
@@ -190,8 +157,8 @@ class _DatabaseMerge:
             for one in [each for each in self.outcome.puts if each.startswith(f"{self.name}/")]:
                 self.outcome.leave(one)
             dest = self.sides.under("dest", f"{self.name}/")
-            owned = compute().match_substring_regex(pa.array(list(dest), pa.string()), pattern=_OWN)
-            for (one, entry), is_owned in zip(dest.items(), owned.to_pylist(), strict=True):
+            are_owned = owned(pa.array(list(dest), pa.string()))
+            for (one, entry), is_owned in zip(dest.items(), are_owned.to_pylist(), strict=True):
                 if is_owned:
                     self.outcome.take(one, None, entry)
         else:
