@@ -24,9 +24,9 @@ class FormPart:
 
 def boundary_of(content_type: str | None) -> bytes | None:
     """Return the boundary of a form's content type; None when it is no form."""
-    kind, parameters = _parse_header(content_type or "")
-    if kind != "multipart/form-data":
+    if content_type is None or _kind_of(content_type) != "multipart/form-data":
         return None
+    _, parameters = _parse_header(content_type)
     boundary = parameters.get("boundary", "")
     if not 1 <= len(boundary) <= _BOUNDARY_LENGTH_MAX or not boundary.isascii():
         raise InvalidInput(Kind.BODY, "the multipart body has no valid boundary")
@@ -127,6 +127,10 @@ class _Reader:
         self._buffer += data
 
 
+def _kind_of(text: str) -> str:
+    return text.partition(";")[0].strip().lower()
+
+
 def _parse_header(text: str) -> tuple[str, dict[str, str]]:
     """Return the value of a header and its parameters, both without quotes."""
     message = Message()
@@ -134,5 +138,4 @@ def _parse_header(text: str) -> tuple[str, dict[str, str]]:
     parameters = message.get_params(failobj=[], unquote=True)
     if not parameters:
         return "", {}
-    kind = text.partition(";")[0].strip().lower()
-    return kind, {name.lower(): str(value) for name, value in parameters[1:]}
+    return _kind_of(text), {name.lower(): str(value) for name, value in parameters[1:]}

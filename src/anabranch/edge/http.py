@@ -221,6 +221,9 @@ class Request:
         declared = self.content_length
         received = 0
         self._is_body_started = True
+        if declared == 0:
+            self._is_body_finished = True
+            return
         is_more = True
         while is_more:
             message = await self._next()
