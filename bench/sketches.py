@@ -83,7 +83,7 @@ def merge(engines: Engines, kind: str, count: int, values: int, rounds: int) -> 
     rows = f"range({count * values}) t(i)"
     engines.duck.execute(
         f"COPY (SELECT i % {count} AS k, hll_union(hll_hash(i)) AS h FROM {rows} GROUP BY 1) "
-        f"TO '{path}' (COMPRESSION zstd)"
+        f"TO '{path}' (COMPRESSION zstd, COMPRESSION_LEVEL 1)"
     )
     if engines.house:
         engines.house.query(
