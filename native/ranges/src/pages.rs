@@ -1,37 +1,42 @@
 //! Pages of a listing as JSON, in the shape of the REST API's object statistics.
 
-use std::io::Write;
-
 use crate::entries::Entries;
-use crate::{Invalid, Result};
+use crate::text::Text;
 
 const SECOND_US: i64 = 1_000_000;
+const ROW_BYTES: usize = 320;
+const DIGITS_MAX: usize = 20;
 
 /// A JSON array with one object for each row. `namespace` goes before addresses that are relative.
-pub fn stats_json(rows: &Entries, namespace: &[u8], with_metadata: bool) -> Result<Vec<u8>> {
-    let mut out = Vec::with_capacity(2 + rows.len() * 320);
+pub fn stats_json(rows: &Entries, namespace: &[u8], with_metadata: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(2 + rows.len() * ROW_BYTES);
+    let mut namespace_text = Vec::with_capacity(namespace.len() + 1);
+    escape(&mut namespace_text, namespace);
+    namespace_text.push(b'/');
+    let (paths, addresses) = (Column::of(&rows.path), Column::of(&rows.address));
+    let checksums = Column::of(&rows.checksum);
+    let content_types = Column::of(&rows.content_type);
     out.push(b'[');
     for row in 0..rows.len() {
         if row > 0 {
             out.push(b',');
         }
-        put_text(&mut out, b"{\"path\":", rows.path.get(row));
-        out.extend_from_slice(b",\"path_type\":\"object\",\"physical_address\":\"");
-        let address = rows.address.get(row);
-        if !is_absolute(address) {
-            escape(&mut out, namespace);
-            out.push(b'/');
+        out.extend_from_slice(b"{\"path\":\"");
+        paths.put(&mut out, row);
+        out.extend_from_slice(b"\",\"path_type\":\"object\",\"physical_address\":\"");
+        if !is_absolute(rows.address.get(row)) {
+            out.extend_from_slice(&namespace_text);
         }
-        escape(&mut out, address);
-        put_text(&mut out, b"\",\"checksum\":", rows.checksum.get(row));
-        let mtime = rows.mtime[row].div_euclid(SECOND_US);
-        write!(
-            out,
-            ",\"mtime\":{mtime},\"size_bytes\":{}",
-            rows.size_bytes[row]
-        )
-        .map_err(|_| Invalid::new("a page could not be written"))?;
-        put_text(&mut out, b",\"content_type\":", rows.content_type.get(row));
+        addresses.put(&mut out, row);
+        out.extend_from_slice(b"\",\"checksum\":\"");
+        checksums.put(&mut out, row);
+        out.extend_from_slice(b"\",\"mtime\":");
+        put_number(&mut out, rows.mtime[row].div_euclid(SECOND_US));
+        out.extend_from_slice(b",\"size_bytes\":");
+        put_number(&mut out, rows.size_bytes[row]);
+        out.extend_from_slice(b",\"content_type\":\"");
+        content_types.put(&mut out, row);
+        out.push(b'"');
         let metadata = rows.metadata.get(row);
         if with_metadata && !metadata.is_empty() {
             // It is canonical JSON already.
@@ -41,7 +46,33 @@ pub fn stats_json(rows: &Entries, namespace: &[u8], with_metadata: bool) -> Resu
         out.push(b'}');
     }
     out.push(b']');
-    Ok(out)
+    out
+}
+
+/// A column of texts, looked at once: mostly nothing in it is escaped.
+struct Column<'a> {
+    texts: &'a Text,
+    is_plain: bool,
+}
+
+impl<'a> Column<'a> {
+    fn of(texts: &'a Text) -> Self {
+        // Without an early end, so that it runs over many bytes at a time.
+        let is_plain = |so_far, byte: &u8| so_far & !is_escaped(*byte);
+        Column {
+            texts,
+            is_plain: texts.bytes().iter().fold(true, is_plain),
+        }
+    }
+
+    fn put(&self, out: &mut Vec<u8>, row: usize) {
+        let text = self.texts.get(row);
+        if self.is_plain {
+            out.extend_from_slice(text);
+        } else {
+            escape(out, text);
+        }
+    }
 }
 
 /// Whether an address is a URI of its own.
@@ -49,17 +80,32 @@ pub fn is_absolute(address: &[u8]) -> bool {
     address.windows(3).any(|part| part == b"://")
 }
 
-fn put_text(out: &mut Vec<u8>, name: &[u8], text: &[u8]) {
-    out.extend_from_slice(name);
-    out.push(b'"');
-    escape(out, text);
-    out.push(b'"');
+fn put_number(out: &mut Vec<u8>, number: i64) {
+    let mut text = [0; DIGITS_MAX];
+    let mut start = DIGITS_MAX;
+    let mut rest = number.unsigned_abs();
+    loop {
+        start -= 1;
+        text[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(&text[start..]);
+}
+
+fn is_escaped(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 fn escape(out: &mut Vec<u8>, text: &[u8]) {
     let mut start = 0;
     for (at, byte) in text.iter().enumerate() {
-        if *byte >= 0x20 && *byte != b'"' && *byte != b'\\' {
+        if !is_escaped(*byte) {
             continue;
         }
         out.extend_from_slice(&text[start..at]);

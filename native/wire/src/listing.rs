@@ -62,15 +62,27 @@ pub fn contents(
         number: i64::MIN,
         text: Vec::new(),
     };
+    let is_key_plain = is_plain_column(rows.paths, is_coded);
+    let is_etag_plain = is_plain_column(rows.etags, false);
     let mut out = Vec::with_capacity(count * (320 + owner.len() + key_head.len()));
     for row in 0..count {
         out.extend_from_slice(b"<Contents><Key>");
         out.extend_from_slice(&key_head);
-        push_key(&mut out, rows.paths.value(row), is_coded);
+        let path = rows.paths.value(row);
+        if is_key_plain {
+            out.extend_from_slice(path.as_bytes());
+        } else {
+            push_key(&mut out, path, is_coded);
+        }
         out.extend_from_slice(b"</Key><LastModified>");
         minute.push_time(&mut out, rows.times.value(row));
         out.extend_from_slice(b"</LastModified><ETag>&quot;");
-        push_escaped(&mut out, rows.etags.value(row));
+        let etag = rows.etags.value(row);
+        if is_etag_plain {
+            out.extend_from_slice(etag.as_bytes());
+        } else {
+            push_escaped(&mut out, etag);
+        }
         out.extend_from_slice(b"&quot;</ETag>");
         push_checksum(&mut out, rows.checksums.value(row));
         out.extend_from_slice(b"<Size>");
@@ -80,6 +92,22 @@ pub fn contents(
         out.extend_from_slice(b"<StorageClass>STANDARD</StorageClass></Contents>");
     }
     Ok(out)
+}
+
+/// Whether every text of a column is written as it is; percent-coded ones are not looked at.
+fn is_plain_column(texts: &StringArray, is_coded: bool) -> bool {
+    let offsets = texts.value_offsets();
+    let (first, last) = (offsets[0] as usize, offsets[texts.len()] as usize);
+    !is_coded && is_plain(&texts.value_data()[first..last])
+}
+
+/// Whether nothing has to be escaped. Without an early end: it runs over many bytes at a time.
+fn is_plain(text: &[u8]) -> bool {
+    text.iter().fold(true, |so_far, byte| {
+        let is_mark = (*byte == b'&') | (*byte == b'<') | (*byte == b'>');
+        let is_quote = (*byte == b'"') | (*byte == b'\'');
+        so_far & (*byte >= b' ') & (*byte <= b'~') & !is_mark & !is_quote
+    })
 }
 
 fn push_key(out: &mut Vec<u8>, text: &str, is_coded: bool) {
@@ -93,8 +121,7 @@ fn push_key(out: &mut Vec<u8>, text: &str, is_coded: bool) {
 /// Text as an element's content. Control characters become numeric references, as S3 writes them
 /// although XML 1.0 has no such ones; NUL, which no key holds, is replaced.
 fn push_escaped(out: &mut Vec<u8>, text: &str) {
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !b"&<>\"'".contains(byte);
-    if text.as_bytes().iter().all(is_plain) {
+    if is_plain(text.as_bytes()) {
         out.extend_from_slice(text.as_bytes());
         return;
     }
