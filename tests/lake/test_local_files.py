@@ -16,7 +16,7 @@ def files_of(root: Path, own: Path) -> LocalFiles:
 def walked(files: LocalFiles, place: Path) -> list[str]:
     """Return the paths of all files below a directory."""
     runs = files.walk(f"local://{place}/")
-    return [run.directory + name for run in runs for name in run.names]
+    return [path for run in runs for path in run.rows("").paths]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 
 mod bitmap;
+mod files;
 mod loading;
 mod ranges;
 mod sketch;
@@ -21,6 +22,7 @@ const fn require_alignment<Class>() {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     loading::register(module)?;
     bitmap::register(module)?;
+    files::register(module)?;
     ranges::register(module)?;
     sketch::register(module)?;
     wire::register(module)?;

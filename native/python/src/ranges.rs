@@ -4,7 +4,7 @@ use anabranch_ranges::cuts::{Cutter as PlainCutter, Rule};
 use anabranch_ranges::entries::{Entries as Rows, require_plain};
 use anabranch_ranges::merge::{Sides, Strategy};
 use anabranch_ranges::range_file::{self, Unreadable};
-use anabranch_ranges::{Invalid, arrow, diff, files, ids, merge, pages, staging};
+use anabranch_ranges::{Invalid, arrow, diff, ids, merge, pages, staging};
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi, to_ffi};
 use arrow_data::ArrayData;
 use arrow_schema::ffi::FFI_ArrowSchema;
@@ -17,7 +17,7 @@ use crate::require_alignment;
 const SCHEMA: &std::ffi::CStr = c"arrow_schema";
 const ARRAY: &std::ffi::CStr = c"arrow_array";
 
-fn refused(error: Invalid) -> PyErr {
+pub(crate) fn refused(error: Invalid) -> PyErr {
     PyValueError::new_err(error.0)
 }
 
@@ -67,9 +67,9 @@ impl Columns {
 
 /// Entries sorted by path, some of them perhaps tombstones.
 #[pyclass(frozen, module = "anabranch._native")]
-struct Entries(Rows);
+pub(crate) struct Entries(pub(crate) Rows);
 
-fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+pub(crate) fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
     let text = std::str::from_utf8(bytes).map_err(|_| PyValueError::new_err("not UTF-8"))?;
     Ok(PyString::new(py, text))
 }
@@ -420,27 +420,6 @@ fn stats_json<'py>(
     PyBytes::new(py, &found)
 }
 
-#[pyfunction]
-fn file_rows(
-    py: Python<'_>,
-    prefix: &str,
-    base: &str,
-    content_type: &str,
-    names: &Bound<'_, PyList>,
-    sizes: Vec<i64>,
-    mtimes: Vec<i64>,
-) -> PyResult<Entries> {
-    let names: Vec<Bound<'_, PyString>> = names.extract()?;
-    let names: Vec<_> = names
-        .iter()
-        .map(|name| name.to_cow())
-        .collect::<PyResult<_>>()?;
-    let names: Vec<&str> = names.iter().map(|name| name.as_ref()).collect();
-    py.detach(|| files::file_rows(prefix, base, content_type, &names, sizes, mtimes))
-        .map(Entries)
-        .map_err(refused)
-}
-
 type Triple<'py> = (
     PyRef<'py, Entries>,
     PyRef<'py, Entries>,
@@ -489,7 +468,6 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(diff_many, module)?)?;
     module.add_function(wrap_pyfunction!(differing_many, module)?)?;
     module.add_function(wrap_pyfunction!(stats_json, module)?)?;
-    module.add_function(wrap_pyfunction!(file_rows, module)?)?;
     module.add_function(wrap_pyfunction!(three_way_many, module)?)?;
     Ok(())
 }

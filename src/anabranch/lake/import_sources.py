@@ -132,18 +132,12 @@ class ImportSources:
         for run in self._files.walk(source.uri):
             if is_object and not run.is_single:
                 raise NotFound(Kind.IMPORT_SOURCE, f"{source.uri!r} is a directory")
-            head = source.prefix + run.directory
             if is_object:
                 # The path need not end as the file's name does.
                 values = [encode_entry(_entry_of(self._found(source.uri)))]
                 yield native.staging_rows([parse_path(source.destination).encode()], values)
                 return
-            if 4 * (len(head) + max(map(len, run.names))) > limits.PATH_BYTES_MAX:
-                for name in run.names:
-                    parse_path(head + name)
-            yield native.file_rows(
-                head, run.base, DEFAULT_CONTENT_TYPE, run.names, run.sizes_bytes, run.mtimes_us
-            )
+            yield run.rows(source.prefix)
 
     def _found(self, uri: str) -> Block:
         block = self._files.find(uri)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from anabranch.kernel import limits
+from anabranch.kernel.entries import DEFAULT_CONTENT_TYPE
 from anabranch.kernel.errors import (
     Corrupted,
     Forbidden,
@@ -23,6 +24,9 @@ from anabranch.kernel.errors import (
     NotFound,
     Unavailable,
 )
+from anabranch.kernel.ids import parse_path
+from anabranch.native.files import Files
+from anabranch.native.ranges import Entries
 from anabranch.storage.blocks.base import Block, BlockStore, Extent
 
 SCHEME = "local:///"
@@ -31,6 +35,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 _RUN_FILES_MAX = 5_000  # of one directory at a time
+_NAME_BYTES_MAX = 255  # of any file system
 
 Inode = tuple[int, int]
 """Device and number of a file."""
@@ -38,7 +43,7 @@ Inode = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class FileRun:
-    """Regular files of one directory, in byte order of their names, none of them empty.
+    """Regular files of one directory, in byte order of their names: from `start` to `stop`.
 
     `directory` is relative to where the walk began, empty or with a slash at its end; `base` is the
     directory's URI with a slash. `is_single`: the walk began at this one file.
@@ -46,16 +51,27 @@ class FileRun:
 
     directory: str
     base: str
-    names: list[str]
-    sizes_bytes: list[int]
-    mtimes_us: list[int]
+    files: Files
+    start: int
+    stop: int
     is_single: bool = False
+
+    def rows(self, prefix: str) -> Entries:
+        """Return their entries at `prefix`, the directory and the name.
+
+        Raises InvalidInput when that is too long for a path.
+        """
+        head = prefix + self.directory
+        if len(head.encode()) + _NAME_BYTES_MAX > limits.PATH_BYTES_MAX:
+            for index in range(self.start, self.stop):
+                parse_path(head + self.files.name(index))
+        return self.files.rows(self.start, self.stop, head, self.base, DEFAULT_CONTENT_TYPE)
 
 
 def checksum_of(uri: str, size_bytes: int, mtime_us: int) -> str:
     """Return the checksum of an imported file, which says nothing about its bytes.
 
-    32 hex digits of name, size and mtime: it is not read (docs/protocol.md 3.6). `file_rows` of
+    32 hex digits of name, size and mtime: it is not read (docs/protocol.md 3.6). `Files.rows` of
     the native library makes the same for many.
     """
     text = f"{uri}\n{size_bytes}\n{mtime_us}"
@@ -91,7 +107,8 @@ class LocalFiles:
                 name = parts[-1]
                 mtime_us = found.st_mtime_ns // 1_000
                 place = base[: -len(name)]
-                yield FileRun("", place, [name], [found.st_size], [mtime_us], is_single=True)
+                one = Files([name], [found.st_size], [mtime_us])
+                yield FileRun("", place, one, 0, 1, is_single=True)
                 return
         yield from _walk(root, parts, base, "", self._own)
 
@@ -314,52 +331,24 @@ def _walk(
         raise InvalidInput(Kind.IMPORT_SOURCE, f"a directory lies too deep: {relative[:80]!r}...")
     descriptor = _open(root, parts, _DIRECTORY, own)
     try:
-        found = _scanned(descriptor)
+        found = Files.in_directory(descriptor)
     except OSError as error:
         raise _unreadable(base, error) from error
     finally:
         os.close(descriptor)
-    found.sort()
-    names: list[str] = []
-    sizes_bytes: list[int] = []
-    mtimes_us: list[int] = []
-    for _, name, kind, size_bytes, mtime_us in found:
-        if kind == stat.S_IFREG:
-            names.append(name)
-            sizes_bytes.append(size_bytes)
-            mtimes_us.append(mtime_us)
-        elif kind == stat.S_IFLNK:
-            raise Forbidden(
-                Kind.IMPORT_SOURCE,
-                f"{relative + name!r} is a symbolic link; imports do not follow links",
-            )
-        if names and (kind == stat.S_IFDIR or len(names) == _RUN_FILES_MAX):
-            yield FileRun(relative, f"{base}/", names, sizes_bytes, mtimes_us)
-            names, sizes_bytes, mtimes_us = [], [], []
-        if kind == stat.S_IFDIR:
+    if found.misnamed is not None:
+        raise InvalidInput(Kind.IMPORT_SOURCE, f"a file name is not UTF-8: {found.misnamed!r}")
+    if found.link is not None:
+        raise Forbidden(
+            Kind.IMPORT_SOURCE,
+            f"{relative + found.link!r} is a symbolic link; imports do not follow links",
+        )
+    start = 0
+    while start < len(found):
+        end = found.next_directory(start)
+        for first in range(start, end, _RUN_FILES_MAX):
+            yield FileRun(relative, f"{base}/", found, first, min(first + _RUN_FILES_MAX, end))
+        if end < len(found):
+            name = found.name(end).removesuffix("/")
             yield from _walk(root, [*parts, name], f"{base}/{name}", f"{relative}{name}/", own)
-    if names:
-        yield FileRun(relative, f"{base}/", names, sizes_bytes, mtimes_us)
-
-
-def _scanned(descriptor: int) -> list[tuple[bytes, str, int, int, int]]:
-    """Return (key, name, kind, size, mtime) of what is in a directory; keys sort as paths do."""
-    found: list[tuple[bytes, str, int, int, int]] = []
-    with os.scandir(descriptor) as entries:
-        for entry in entries:
-            name = entry.name
-            try:
-                status = entry.stat(follow_symlinks=False)
-                key = name.encode()
-            except FileNotFoundError:
-                continue  # deleted while the directory was read
-            except UnicodeEncodeError:
-                raise InvalidInput(
-                    Kind.IMPORT_SOURCE, f"a file name is not UTF-8: {os.fsencode(name)!r}"
-                ) from None
-            kind = stat.S_IFMT(status.st_mode)
-            # A directory sorts as its name and a slash: so the order is that of the files' paths.
-            if kind == stat.S_IFDIR:
-                key += b"/"
-            found.append((key, name, kind, status.st_size, status.st_mtime_ns // 1_000))
-    return found
+        start = end + 1
