@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.text import Text
 
 from anabranch.cli.bars import drawn
@@ -44,6 +45,8 @@ Lake = Annotated[
         autocompletion=complete_object,
     ),
 ]
+
+_LEFT_OUT_NAMED = 3
 
 
 class Tally:
@@ -115,7 +118,9 @@ def upload(
                 Kind.PATH, f"{str(source)!r} is a folder", hint="--recursive uploads all in it"
             )
         place = _folder_of(place)
-        count, total = measure(walk_files(source, place.path))
+        left_out = _LeftOut(source)
+        count, total = measure(walk_files(source, place.path, left_out.take))
+        left_out.tell()
         files: Iterator[LocalFile] = walk_files(source, place.path)
     else:
         name = source.name if not place.path or place.path.endswith("/") else ""
@@ -181,6 +186,30 @@ def _one(stats: ObjectStats, dest: str) -> WantedObject:
         file = file / stats.path.rpartition("/")[2]
     # What a link names is written, not the link.
     return WantedObject(stats, file.resolve() if file.is_symlink() else file)
+
+
+class _LeftOut:
+    """What in a folder is no file, and so is not uploaded: told before the transfer begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._count = 0
+        self._named: list[str] = []
+
+    def take(self, path: Path) -> None:
+        """Count one; the first few are named."""
+        self._count += 1
+        if len(self._named) < _LEFT_OUT_NAMED:
+            self._named.append(shown(str(path.relative_to(self._folder))))
+
+    def tell(self) -> None:
+        """Say what was counted, on stderr."""
+        if self._count:
+            more = ", ..." if self._count > len(self._named) else ""
+            errors.print(
+                f"{self._count:,} left out, as links to folders or to nothing and special files "
+                f"are: {escape(', '.join(self._named))}{more}"
+            )
 
 
 def _folder_of(place: ObjectPlace) -> ObjectPlace:

@@ -9,7 +9,7 @@ import hashlib
 import mimetypes
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -55,11 +55,14 @@ class UploadOptions:
     threads: int = limits.TRANSFERS_DEFAULT
 
 
-def walk_files(folder: Path, prefix: str) -> Iterator[LocalFile]:
+def walk_files(
+    folder: Path, prefix: str, leave_out: Callable[[Path], None] | None = None
+) -> Iterator[LocalFile]:
     """Yield the regular files under a folder in the byte order of their paths in the lake.
 
-    Links to files are followed, links to folders are not. Raises InvalidInput for a name that is
-    not UTF-8 and what reading a folder raises.
+    Links to files are followed. `leave_out` is told of what is no file: links to folders or to
+    nothing, pipes, sockets, devices. Raises InvalidInput for a name that is not UTF-8 and what
+    reading a folder raises.
     """
     try:
         with os.scandir(folder) as entries:
@@ -68,14 +71,16 @@ def walk_files(folder: Path, prefix: str) -> Iterator[LocalFile]:
         raise local_error(folder, error) from None
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            yield from walk_files(Path(entry.path), f"{prefix}{entry.name}/")
+            yield from walk_files(Path(entry.path), f"{prefix}{entry.name}/", leave_out)
             continue
         try:
             status = entry.stat()
         except FileNotFoundError:
-            continue  # a link to nothing, or deleted meanwhile
-        if stat.S_ISREG(status.st_mode):
+            status = None  # a link to nothing, or deleted meanwhile
+        if status is not None and stat.S_ISREG(status.st_mode):
             yield LocalFile(Path(entry.path), _path_of(entry.path, prefix), status.st_size)
+        elif leave_out is not None:
+            leave_out(Path(entry.path))
 
 
 def _path_of(file: str, prefix: str) -> str:

@@ -1,6 +1,6 @@
 """The driver of merges as every process knows it: loaded by the first merge that touches a table.
 
-Learning about tables takes a process a quarter of its start and 7 MB, and most processes merge none.
+Learning about tables takes a process a quarter of its start and 7 MB, and most merge none.
 """
 
 from __future__ import annotations
