@@ -12,7 +12,13 @@ from anabranch.lake.committed import Committed
 from anabranch.lake.comparing import Strategy
 from anabranch.lake.range_store import RangeStore
 from tests.support import ranges, reference
-from tests.support.ranges import NAMESPACE, batch_of, content, open_committed
+from tests.support.ranges import (
+    NAMESPACE,
+    MemoryRangeFiles,
+    batch_of,
+    content,
+    open_committed,
+)
 from tests.support.reference import Changes, Row, Rows, by_path
 
 _STRATEGIES: list[Strategy | None] = [None, "source-wins", "dest-wins"]
@@ -100,6 +106,65 @@ def test_merge_agrees_with_row_by_row(
         assert content(committed, merged.built.metarange) == expected
         assert merged.built.metarange == reference.metarange_id(expected, rule)
         assert merged.built.is_change == bool(reference.diff(dest, expected))
+    committed.close()
+
+
+_EVEN: Rows = {f"{number:03}": Row(bytes([number % 3]) * 20) for number in range(0, 40, 2)}
+
+
+@pytest.mark.parametrize("rule", ranges.RULES)
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_merge_of_commits_made_here_agrees_with_row_by_row(
+    rule: CutRule, is_removed: bool
+) -> None:
+    """What commits noted of their ranges takes the place of reading them.
+
+    One side changes, adds or removes one path, the other does all it can do around it.
+    """
+    committed, _ = open_committed(rule)
+    base = _build(committed, _EVEN)
+    for number in range(7, 19):
+        path = f"{number:03}"
+        ours: Changes = {path: None if is_removed else Row(b"o" * 20)}
+        source = committed.apply(NAMESPACE, base, batch_of(ours, with_tombstones=True)).metarange
+        near = [f"{one:03}" for one in (number - 2, number, number + 2)]
+        for done in itertools.product(("nothing", "change", "remove"), repeat=3):
+            theirs: Changes = {
+                one: Row(b"t" * 20) if what == "change" else None
+                for one, what in zip(near, done, strict=True)
+                if what != "nothing"
+            }
+            changes = batch_of(theirs, with_tombstones=True)
+            dest = committed.apply(NAMESPACE, base, changes).metarange
+            rows = reference.merge(_EVEN, ours)[0], reference.merge(_EVEN, theirs)[0]
+            expected, conflicts = reference.three_way(_EVEN, rows[0], rows[1], None)
+            merged = committed.merge(NAMESPACE, base, source, dest)
+            assert [tuple(row.values()) for row in merged.conflicts.to_pylist()] == conflicts
+            if merged.built is not None:
+                assert merged.built.metarange == reference.metarange_id(expected, rule)
+    committed.close()
+
+
+def test_a_merge_of_commits_made_here_reads_dest_alone() -> None:
+    rows = {f"{number:05}": Row(bytes(20)) for number in range(3_000)}
+    rule = ranges.RULES[0]
+    files = MemoryRangeFiles()
+    committed = Committed(RangeStore(files, range_bytes_max=0), rule=rule)
+    base = _build(committed, rows)
+    ours: Changes = {f"{number:05}": Row(b"o" * 20) for number in range(7, 3_000, 500)}
+    theirs: Changes = {f"{number:05}": Row(b"t" * 20) for number in range(11, 3_000, 500)}
+    source, dest = (
+        committed.apply(NAMESPACE, base, batch_of(changes)).metarange for changes in (ours, theirs)
+    )
+    of_dest = {one.id for one in committed.ranges(NAMESPACE, dest, amount=10_000)}
+    files.reads.clear()
+    assert len(_diff(committed, base, source)) == len(ours)
+    assert files.reads == []
+    merged = committed.merge(NAMESPACE, base, source, dest)
+    assert merged.built is not None
+    assert set(files.reads) <= of_dest
+    assert 0 < len(files.reads) <= 2 * len(ours)
+    assert content(committed, merged.built.metarange) == {**rows, **ours, **theirs}
     committed.close()
 
 

@@ -4,6 +4,7 @@ use anabranch_ranges::cuts::{Cutter as PlainCutter, Rule};
 use anabranch_ranges::entries::{Entries as Rows, require_plain};
 use anabranch_ranges::merge::{Sides, Strategy};
 use anabranch_ranges::range_file::{self, Unreadable};
+use anabranch_ranges::text::Run;
 use anabranch_ranges::{Invalid, arrow, diff, ids, merge, pages, staging};
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi, to_ffi};
 use arrow_data::ArrayData;
@@ -171,6 +172,25 @@ impl Entries {
         self.0
             .path
             .upper_bound(start.min(self.0.len()), path.as_bytes())
+    }
+
+    /// Copies of some rows, which are given in ascending order.
+    fn take(&self, rows: Vec<usize>) -> PyResult<Entries> {
+        if !rows.is_sorted() || rows.last().is_some_and(|&row| row >= self.0.len()) {
+            return Err(PyIndexError::new_err(
+                "rows in ascending order, all of them there",
+            ));
+        }
+        let runs: Vec<Run> = rows
+            .iter()
+            .map(|&start| Run {
+                source: 0,
+                start,
+                len: 1,
+            })
+            .collect();
+        let found = Rows::gather(&[&self.0], &runs, None).map_err(refused)?;
+        Ok(Entries(found))
     }
 
     fn slice(&self, start: usize, stop: usize) -> PyResult<Self> {

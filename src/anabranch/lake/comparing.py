@@ -3,7 +3,8 @@
 A range that two sides share holds the same rows on both, and no other range of either side has
 paths inside it: so both leave it out. What remains falls into groups of ranges that overlap, and of
 a group only the rows matter that the sides do not share either. Which these are follows from the
-ranges' ids alone: the store keeps them for the next diff or merge.
+ranges' ids alone: the store keeps them for the next diff or merge, and a build that lays a few
+changes over a range keeps them from the start.
 """
 
 from collections import deque
@@ -27,6 +28,7 @@ Triple = tuple[Entries, Entries, Entries]
 Strategy = Literal["source-wins", "dest-wins"]
 _STRATEGY_CODES: dict[Strategy | None, int] = {None: 0, "source-wins": 1, "dest-wins": 2}
 _GROUP_RANGES_MAX = 8  # compared whole; a longer chain of ranges that overlap is walked in pieces
+_OVERLAID_ROWS_MAX = 64  # of one range; above it, reading the range costs less
 _KEPT_SHARE = 4  # rows of a group for each one that is kept: where all differs, nothing is gained
 
 
@@ -235,17 +237,48 @@ def _with_dest(
         is_shared = dest.ids[index] in base.members
         return is_shared and _first(of_base, of_source) >= dest.firsts[index]
 
-    asked = [piece for piece in pieces if piece[2] < len(dest) and not is_base(piece)]
+    told: dict[int, Entries] = {}
+    for at, piece in enumerate(pieces):
+        if piece[2] == len(dest):
+            told[at] = NO_ENTRIES
+        elif is_base(piece):
+            told[at] = piece[0]
+        elif (known := _known_dest(store, base, dest, piece[0], piece[2])) is not None:
+            told[at] = known
+    asked = (piece for at, piece in enumerate(pieces) if at not in told)
     wanted = list(dict.fromkeys(dest.ids[index] for _, _, index in asked))
     rows = dict(zip(wanted, store.ranges(namespace, wanted), strict=True))
     triples: list[Triple] = []
-    for piece in pieces:
-        of_base, of_source, index = piece
-        of_dest = NO_ENTRIES
-        if index < len(dest):
-            of_dest = of_base if is_base(piece) else rows[dest.ids[index]]
+    for at, (of_base, of_source, index) in enumerate(pieces):
+        of_dest = told[at] if at in told else rows[dest.ids[index]]
         triples.append((of_base, of_source, of_dest))
     return triples
+
+
+def _known_dest(
+    store: RangeStore, base: Metarange, dest: Metarange, of_base: Entries, index: int
+) -> Entries | None:
+    """Return what a range of dest has at the paths of some rows of base, and perhaps more rows.
+
+    Told by what it is known to differ in from the range of base between the same paths; None when
+    that is not known, or much.
+    """
+    first, last = dest.firsts[index], dest.lasts[index]
+    at = base.index_at(last)
+    if at == len(base) or (base.firsts[at], base.lasts[at]) != (first, last):
+        return None
+    known = store.known_difference(base.ids[at], dest.ids[index])
+    if known is None or len(of_base) + len(known[1]) > _OVERLAID_ROWS_MAX:
+        return None
+    gone, there = known
+    rows = [(there.path(row), there.slice(row, row + 1)) for row in range(len(there))]
+    # What base has before the range's first path is in another range of base, and dest has not.
+    for row in range(of_base.lower_bound(first), len(of_base)):
+        path = of_base.path(row)
+        if gone.find(path) is None:
+            rows.append((path, of_base.slice(row, row + 1)))
+    rows.sort(key=lambda one: one[0])
+    return Entries.concat([one for _, one in rows]) if rows else NO_ENTRIES
 
 
 def _first(left: Entries, right: Entries) -> str:

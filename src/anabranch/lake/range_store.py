@@ -147,6 +147,15 @@ class RangeStore:
             start += window
             window = min(2 * window, limits.RANGES_AHEAD_MAX)
 
+    def known_difference(self, left: RangeId, right: RangeId) -> tuple[Entries, Entries] | None:
+        """Return the rows that two ranges do not share, if they are kept."""
+        return self.differences.find(((left,), (right,)))
+
+    def keep_difference(self, left: RangeId, right: RangeId, rows: tuple[Entries, Entries]) -> None:
+        """Keep the rows that two ranges do not share; they hold no others in memory."""
+        size_bytes = rows[0].memory_bytes + rows[1].memory_bytes + _RANGE_COST_BYTES
+        self.differences.put(((left,), (right,)), rows, size_bytes)
+
     def submit_range(
         self, namespace: Namespace, rows: Entries, is_reusable: Callable[[RangeId], bool]
     ) -> Submitted:

@@ -28,6 +28,8 @@ from anabranch.native import ranges as native
 from anabranch.native.ranges import Cutter, Entries
 from anabranch.storage.kv.base import Write
 
+_NOTED_ROWS_MAX = 16  # changes of one range; more are found by comparing when somebody asks
+
 Job = tuple[Entries, Entries, bool]
 """Base rows, changes for them, and whether base rows without a change go."""
 
@@ -57,6 +59,15 @@ class _Group:
     index: int
     changes: Entries
     is_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """An old range and the new one in its place, and the rows that they do not share."""
+
+    old: RangeId
+    new: Submitted
+    differing: tuple[Entries, Entries]
 
 
 @dataclass(slots=True)
@@ -99,6 +110,7 @@ class Rebuild:
         self._open: tuple[int, Entries] | None = None  # rows of a range whose changes go on
         self._ends: dict[int, int] = {}  # rows the cutter took -> the old range that ends there
         self._cutter = self._new_cutter()
+        self._replaced: list[_Replaced] = []
 
     def run(self, changes: Iterator[Entries], cleared: Sequence[Interval] = ()) -> Built:
         """Lay changes, in order of path, over the base without the rows of `cleared` intervals.
@@ -116,6 +128,8 @@ class Rebuild:
             for group, some in zip(groups, jobs, strict=True):
                 pieces = [next(rows) for _ in some]
                 self._take(group, [piece for piece in pieces if len(piece)])
+                if group.is_end and len(some) == 1:
+                    self._note(group.index, some[0], pieces[0])
         return self._finish(counts)
 
     # Which old ranges changes fall into
@@ -209,6 +223,26 @@ class Rebuild:
             return False
         first, last = self._base.firsts[group.index], self._base.lasts[group.index]
         return any(interval.contains(first, last) for interval in cleared)
+
+    def _note(self, index: int, job: Job, rows: Entries) -> None:
+        """Keep what a new range and the old one in whose place it is do not share, if it is little.
+
+        The next diff or merge of the two sides would have to read both to find out.
+        """
+        base, changes, is_cleared = job
+        last = self._out[-1] if self._out else None
+        if (
+            is_cleared
+            or len(changes) > _NOTED_ROWS_MAX
+            or not isinstance(last, _Emitted)
+            or not len(self._base)
+            or len(base) != self._base.counts[index]
+            or (last.first, last.count) != (rows.path(0) if len(rows) else "", len(rows))
+        ):
+            return
+        paths = [changes.path(row) for row in range(len(changes))]
+        ((old, new),) = native.differing_many([(_rows_at(base, paths), _rows_at(rows, paths))])
+        self._replaced.append(_Replaced(self._base.ids[index], last.submitted, (old, new)))
 
     # The result
 
@@ -352,6 +386,8 @@ class Rebuild:
             # Beside the last ranges: nothing points to any of these files before they are durable.
             pending.append(self._store.submit_metarange(self._namespace, metarange, columns))
         index_writes = [write for writes in pending for write in writes.result()]
+        for one in self._replaced:
+            self._store.keep_difference(one.old, one.new.named.result(), one.differing)
         return Built(metarange.id, tuple(index_writes), counts)
 
 
@@ -372,6 +408,12 @@ def _chunks(groups: Iterator[_Group]) -> Iterator[list[_Group]]:
             chunk, rows = [], 0
     if chunk:
         yield chunk
+
+
+def _rows_at(rows: Entries, paths: Sequence[str]) -> Entries:
+    """Return copies of the rows that some paths have, in their order."""
+    found = [rows.find(path) for path in paths]
+    return rows.take([row for row in found if row is not None])
 
 
 def _joined(parts: list[Entries]) -> Entries:
