@@ -256,3 +256,18 @@ def test_rows_past_the_last_one_are_refused() -> None:
         entries.slice(0, 2)
     with pytest.raises(IndexError):
         entries.slice(1, 0)
+
+
+@given(ranges.tables, st.sets(st.integers(0, 39)))
+def test_rows_taken_are_copies_of_them(rows: Rows, wanted: set[int]) -> None:
+    whole = entries_of(rows)
+    numbers = [one for one in sorted(wanted) if one < len(whole)]
+    taken = whole.take(numbers)
+    paths = sorted(rows, key=by_path)
+    assert rows_of(taken) == {paths[one]: rows[paths[one]] for one in numbers}
+
+
+@pytest.mark.parametrize("numbers", [[1, 0], [3], [0, 1, 2, 3]])
+def test_rows_that_are_not_there_cannot_be_taken(numbers: list[int]) -> None:
+    with pytest.raises(IndexError):
+        entries_of({path: Row(bytes(20)) for path in "abc"}).take(numbers)
