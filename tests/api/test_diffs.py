@@ -87,6 +87,31 @@ def test_diff_refs_shows_the_right_side_when_asked(rest: Rest) -> None:
     assert set(line["right"]) == {"checksum", "mtime", "content_type"}
 
 
+def test_diff_refs_in_pages(rest: Rest) -> None:
+    rest.branch("dev")
+    names = ["a", "b/1", "b/2", 'c"ö\\']
+    for name in names:
+        rest.upload(name, branch="dev")
+    rest.commit(branch="dev")
+    seen, after = [], ""
+    for _ in names:
+        page = rest.get(at("refs/main/diff/dev"), amount=1, after=after).json
+        after = page["pagination"]["next_offset"]
+        seen += page["results"]
+    assert page["pagination"] == {
+        "has_more": False,
+        "next_offset": "",
+        "results": 1,
+        "max_per_page": 1000,
+    }
+    assert seen == rest.get(at("refs/main/diff/dev"), amount=4).json["results"]
+    assert [one["path"] for one in seen] == names
+    assert diff(rest, "refs/main/diff/dev", prefix="b/") == [("added", "b/1"), ("added", "b/2")]
+    assert diff(rest, "refs/main/diff/dev", amount=0) == []
+    assert diff(rest, "refs/dev/diff/dev") == []
+    assert diff(rest, "refs/main/diff/dev", delimiter="/")[1] == ("prefix_changed", "b/")
+
+
 @pytest.mark.parametrize(
     "path, query, status, word",
     [

@@ -1,6 +1,7 @@
 //! Binding of `anabranch_ranges`.
 
 use anabranch_ranges::cuts::{Cutter as PlainCutter, Rule};
+use anabranch_ranges::diff::Differences;
 use anabranch_ranges::entries::{Entries as Rows, require_plain};
 use anabranch_ranges::merge::{Sides, Strategy};
 use anabranch_ranges::range_file::{self, Unreadable};
@@ -440,6 +441,19 @@ fn stats_json<'py>(
     PyBytes::new(py, &found)
 }
 
+#[pyfunction]
+fn diffs_json<'py>(
+    py: Python<'py>,
+    batches: Vec<Bound<'py, PyAny>>,
+    with_right: bool,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let parts: Vec<Differences> = batches
+        .iter()
+        .map(|batch| Differences::from_arrow(&import(batch)?).map_err(refused))
+        .collect::<PyResult<_>>()?;
+    Ok(PyBytes::new(py, &pages::diffs_json(&parts, with_right)))
+}
+
 type Triple<'py> = (
     PyRef<'py, Entries>,
     PyRef<'py, Entries>,
@@ -488,6 +502,7 @@ pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(diff_many, module)?)?;
     module.add_function(wrap_pyfunction!(differing_many, module)?)?;
     module.add_function(wrap_pyfunction!(stats_json, module)?)?;
+    module.add_function(wrap_pyfunction!(diffs_json, module)?)?;
     module.add_function(wrap_pyfunction!(three_way_many, module)?)?;
     Ok(())
 }

@@ -81,7 +81,11 @@ pub fn to_flags(data: &ArrayData) -> Vec<u8> {
 
 /// Reads entries from a record batch: the nine columns in order, then perhaps `is_tombstone`.
 pub fn to_entries(data: &ArrayData) -> Result<Entries> {
-    let columns = columns(data)?;
+    entries_of(&columns(data)?)
+}
+
+/// Reads entries from the columns of a record batch, as `to_entries` does.
+pub fn entries_of(columns: &[(String, ArrayData)]) -> Result<Entries> {
     let fields = entry_fields();
     let matches = columns.len() >= fields.len()
         && columns

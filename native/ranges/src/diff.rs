@@ -1,15 +1,16 @@
 //! What differs between two sides, by content.
 
+use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
 use rayon::prelude::*;
 
-use crate::Result;
 use crate::arrow;
-use crate::entries::{Entries, is_equal, is_same};
+use crate::entries::{Entries, is_equal, is_same, require_plain};
 use crate::ids::IDENTITY_BYTES;
 use crate::merge::next_rows;
 use crate::text::{Run, push_run};
+use crate::{Invalid, Result};
 
 /// What became of a path between two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +109,46 @@ pub fn diff(pairs: &[(Entries, Entries)]) -> Result<ArrayData> {
     ];
     columns.extend(arrow::entry_columns(&rows));
     Ok(arrow::batch(rows.len(), columns))
+}
+
+/// The columns of a diff before those of its rows.
+const HEAD_COLUMNS: usize = 3;
+
+/// Differences as `diff` gives them, or some of them in a row.
+pub struct Differences {
+    kinds: Buffer,
+    pub rows: Entries,
+}
+
+impl Differences {
+    /// Reads the columns of `diff`; the rows may be a slice of its.
+    pub fn from_arrow(data: &ArrayData) -> Result<Self> {
+        let columns = arrow::columns(data)?;
+        let kinds = match columns.first() {
+            Some((name, child))
+                if name == "kind"
+                    && child.data_type() == &DataType::Int8
+                    && columns.len() > HEAD_COLUMNS =>
+            {
+                arrow::to_fixed(child, 1)
+            }
+            _ => return Err(Invalid::new("columns are not those of a diff")),
+        };
+        if !kinds.iter().all(|kind| (1..=3).contains(kind)) {
+            return Err(Invalid::new("a difference of no known kind"));
+        }
+        let rows = arrow::entries_of(&columns[HEAD_COLUMNS..])?;
+        require_plain(&rows)?;
+        Ok(Differences { kinds, rows })
+    }
+
+    pub fn kind(&self, row: usize) -> Kind {
+        match self.kinds.as_slice()[row] {
+            1 => Kind::Added,
+            2 => Kind::Removed,
+            _ => Kind::Changed,
+        }
+    }
 }
 
 const BLOCK_ROWS: usize = 256;

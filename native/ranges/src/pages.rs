@@ -1,10 +1,12 @@
-//! Pages of a listing as JSON, in the shape of the REST API's object statistics.
+//! Pages as JSON, in the shapes of the REST API: object statistics, and lines of a diff.
 
+use crate::diff::{Differences, Kind};
 use crate::entries::Entries;
 use crate::text::Text;
 
 const SECOND_US: i64 = 1_000_000;
 const ROW_BYTES: usize = 320;
+const LINE_BYTES: usize = 128;
 const DIGITS_MAX: usize = 20;
 
 /// A JSON array with one object for each row. `namespace` goes before addresses that are relative.
@@ -37,16 +39,68 @@ pub fn stats_json(rows: &Entries, namespace: &[u8], with_metadata: bool) -> Vec<
         out.extend_from_slice(b",\"content_type\":\"");
         content_types.put(&mut out, row);
         out.push(b'"');
-        let metadata = rows.metadata.get(row);
-        if with_metadata && !metadata.is_empty() {
-            // It is canonical JSON already.
-            out.extend_from_slice(b",\"metadata\":");
-            out.extend_from_slice(metadata);
+        if with_metadata {
+            put_metadata(&mut out, rows.metadata.get(row));
         }
         out.push(b'}');
     }
     out.push(b']');
     out
+}
+
+/// A JSON array with one object for each difference, of all parts in a row. `with_right` adds what
+/// is known of the right side, where there is one.
+pub fn diffs_json(parts: &[Differences], with_right: bool) -> Vec<u8> {
+    let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
+    let row_bytes = if with_right { ROW_BYTES } else { LINE_BYTES };
+    let mut out = Vec::with_capacity(2 + rows * row_bytes);
+    out.push(b'[');
+    for part in parts {
+        put_differences(&mut out, part, with_right);
+    }
+    out.push(b']');
+    out
+}
+
+fn put_differences(out: &mut Vec<u8>, part: &Differences, with_right: bool) {
+    let rows = &part.rows;
+    let paths = Column::of(&rows.path);
+    let checksums = Column::of(&rows.checksum);
+    let content_types = Column::of(&rows.content_type);
+    for row in 0..rows.len() {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        let kind = part.kind(row);
+        out.extend_from_slice(match kind {
+            Kind::Added => b"{\"type\":\"added\",\"path\":\"".as_slice(),
+            Kind::Removed => b"{\"type\":\"removed\",\"path\":\"",
+            Kind::Changed | Kind::Unchanged => b"{\"type\":\"changed\",\"path\":\"",
+        });
+        paths.put(out, row);
+        out.extend_from_slice(b"\",\"path_type\":\"object\",\"size_bytes\":");
+        put_number(out, rows.size_bytes[row]);
+        if with_right && kind != Kind::Removed {
+            out.extend_from_slice(b",\"right\":{\"checksum\":\"");
+            checksums.put(out, row);
+            out.extend_from_slice(b"\",\"mtime\":");
+            put_number(out, rows.mtime[row].div_euclid(SECOND_US));
+            out.extend_from_slice(b",\"content_type\":\"");
+            content_types.put(out, row);
+            out.push(b'"');
+            put_metadata(out, rows.metadata.get(row));
+            out.push(b'}');
+        }
+        out.push(b'}');
+    }
+}
+
+fn put_metadata(out: &mut Vec<u8>, metadata: &[u8]) {
+    if !metadata.is_empty() {
+        // It is canonical JSON already.
+        out.extend_from_slice(b",\"metadata\":");
+        out.extend_from_slice(metadata);
+    }
 }
 
 /// A column of texts, looked at once: mostly nothing in it is escaped.

@@ -13,9 +13,10 @@ from anabranch.api.operations import (
     ValueKind,
     json_response,
 )
-from anabranch.api.pages import items_of, pagination_of
+from anabranch.api.pages import items_of, page_response, pagination_of
 from anabranch.edge.blocking import call_thread
 from anabranch.edge.http import Response
+from anabranch.native.ranges import diffs_json
 
 _PARAMETERS = (AFTER, AMOUNT, PREFIX, DELIMITER)
 
@@ -37,20 +38,42 @@ async def diff_branch(call: Call) -> Response:
 
 async def diff_refs(call: Call) -> Response:
     """Answer a page of how one ref differs from another, or from their merge base."""
+    amount = call.amount()
+    if amount and not call.text("delimiter"):
+        return await call_thread(_plain_page, call, amount)
     page = await call_thread(
         call.lake.diffs.refs,
         call.repository(),
         call.ref("leftRef"),
         call.ref("rightRef"),
-        is_three_dot=call.text("type") != "two_dot",
+        is_three_dot=_is_three_dot(call),
         prefix=call.text("prefix"),
         after=call.text("after"),
-        amount=call.amount(),
+        amount=amount,
         delimiter=call.text("delimiter"),
     )
     with_right = call.flag("include_right_stats")
     results = items_of(page.items, lambda one: bodies.diff_body(one, with_right=with_right))
     return json_response(200, bodies.DiffList(pagination_of(page), results))
+
+
+def _plain_page(call: Call, amount: int) -> Response:
+    """Answer a page of objects alone; it is written from columns, without a value for each."""
+    page = call.lake.diffs.ref_rows(
+        call.repository(),
+        call.ref("leftRef"),
+        call.ref("rightRef"),
+        is_three_dot=_is_three_dot(call),
+        prefix=call.text("prefix"),
+        after=call.text("after"),
+        amount=amount,
+    )
+    results = diffs_json(page.batches, call.flag("include_right_stats"))
+    return page_response(page.count, page.next_after, results)
+
+
+def _is_three_dot(call: Call) -> bool:
+    return call.text("type") != "two_dot"
 
 
 OPERATIONS = (

@@ -1,14 +1,10 @@
 """Operations on objects that answer or change metadata; bytes go through reading and writing."""
 
-import msgspec
-
 from anabranch.api import bodies, requests
-from anabranch.api.bodies import Pagination
 from anabranch.api.errors import status_of
 from anabranch.api.operations import (
     DELIMITER,
     FORCE,
-    JSON_HEADER,
     OBJECT_PATH,
     PAGE,
     Answer,
@@ -20,7 +16,7 @@ from anabranch.api.operations import (
     json_response,
     wrong_field,
 )
-from anabranch.api.pages import items_of, pagination_of
+from anabranch.api.pages import items_of, page_response, pagination_of
 from anabranch.edge.blocking import call_local, call_thread
 from anabranch.edge.http import Response
 from anabranch.kernel import limits
@@ -98,15 +94,7 @@ def _plain_page(call: Call, amount: int) -> Response:
         amount=amount,
     )
     results = stats_json(page.rows, page.repository.namespace, call.flag("user_metadata"))
-    pagination = Pagination(
-        has_more=page.next_after is not None,
-        next_offset=page.next_after or "",
-        results=len(page.rows),
-        max_per_page=limits.PAGE_MAX,
-    )
-    head = msgspec.json.encode(pagination)
-    body = b"".join((b'{"pagination":', head, b',"results":', results, b"}"))
-    return Response(200, [JSON_HEADER], body)
+    return page_response(len(page.rows), page.next_after, results)
 
 
 async def get_underlying_properties(call: Call) -> Response:

@@ -3,7 +3,11 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+import msgspec
+
 from anabranch.api.bodies import Pagination
+from anabranch.api.operations import JSON_HEADER
+from anabranch.edge.http import Response
 from anabranch.kernel import limits
 from anabranch.kernel.pages import Page
 
@@ -13,10 +17,21 @@ U = TypeVar("U")
 
 def pagination_of(page: Page[T]) -> Pagination:
     """Return which part of a list a page is."""
+    return _pagination(len(page.items), page.next_after)
+
+
+def page_response(count: int, next_after: str | None, results: bytes) -> Response:
+    """Return a page of `count` items whose JSON array is made already."""
+    head = msgspec.json.encode(_pagination(count, next_after))
+    body = b"".join((b'{"pagination":', head, b',"results":', results, b"}"))
+    return Response(200, [JSON_HEADER], body)
+
+
+def _pagination(count: int, next_after: str | None) -> Pagination:
     return Pagination(
-        has_more=page.next_after is not None,
-        next_offset=page.next_after or "",
-        results=len(page.items),
+        has_more=next_after is not None,
+        next_offset=next_after or "",
+        results=count,
         max_per_page=limits.PAGE_MAX,
     )
 

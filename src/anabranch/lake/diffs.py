@@ -1,7 +1,10 @@
 """What differs: between two refs, and between a branch's staging and its head."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
+
+import pyarrow as pa
 
 from anabranch.kernel import limits
 from anabranch.kernel.entries import Entry, decode_entry
@@ -18,6 +21,19 @@ from anabranch.lake.staging import Staging, newest_rows
 from anabranch.lake.states import States
 from anabranch.lake.values import BranchState, Change, ChangeKind
 from anabranch.storage.kv.base import Scan, key_after_prefix
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesPage:
+    """A page of differences as columns, for answers that are written without a value for each.
+
+    Batches have the columns of `Committed.diff` and hold `count` rows together; `next_after` is
+    that of `Page`.
+    """
+
+    batches: tuple[pa.RecordBatch, ...]
+    count: int
+    next_after: str | None
 
 
 class Diffs:
@@ -48,6 +64,36 @@ class Diffs:
         Three dots: from their merge base, what the right side did. Two dots: from left itself.
         Raises Conflict(NO_MERGE_BASE) when histories never met.
         """
+        start = _seek(after, prefix, delimiter)
+        batches = self._between(repository_id, left, right, is_three_dot, prefix, start)
+        changes = (change for batch in batches for change in changes_of(batch))
+        return _page(changes, prefix, after, amount, delimiter)
+
+    def ref_rows(
+        self,
+        repository_id: RepositoryId,
+        left: Ref,
+        right: Ref,
+        *,
+        is_three_dot: bool = True,
+        prefix: str = "",
+        after: str = "",
+        amount: int,
+    ) -> ChangesPage:
+        """Return the page that `refs` gives without a delimiter, `amount` at least 1."""
+        return changes_page(
+            self._between(repository_id, left, right, is_three_dot, prefix, after), amount
+        )
+
+    def _between(
+        self,
+        repository_id: RepositoryId,
+        left: Ref,
+        right: Ref,
+        is_three_dot: bool,
+        prefix: str,
+        after: str,
+    ) -> Iterator[pa.RecordBatch]:
         repository = self._states.repository(repository_id)
         one = self._resolver.commit(repository_id, left)
         other = self._resolver.commit(repository_id, right)
@@ -56,15 +102,9 @@ class Diffs:
             if base is None:
                 raise Conflict(Kind.NO_MERGE_BASE, f"{left!r} and {right!r} have no common commit")
             one = base
-        batches = self._committed.diff(
-            repository.namespace,
-            one.metarange,
-            other.metarange,
-            prefix=prefix,
-            after=_seek(after, prefix, delimiter),
+        return self._committed.diff(
+            repository.namespace, one.metarange, other.metarange, prefix=prefix, after=after
         )
-        changes = (change for batch in batches for change in changes_of(batch))
-        return _page(changes, prefix, after, amount, delimiter)
 
     def uncommitted(
         self,
@@ -139,6 +179,20 @@ def refuse_dirty(staging: Staging, committed: Committed, state: BranchState) -> 
         for path, value, old in zip(names, values, head, strict=True):
             if change_between(path, old, decode_entry(value)) is not None:
                 raise Conflict(Kind.DIRTY_BRANCH, "uncommitted changes (dirty branch)")
+
+
+def changes_page(batches: Iterable[pa.RecordBatch], amount: int) -> ChangesPage:
+    """Return the first `amount` rows, at least 1, of batches that are never empty."""
+    found: list[pa.RecordBatch] = []
+    left = amount
+    for batch in batches:
+        part = batch.slice(0, left)
+        if len(part):
+            found.append(part)
+        left -= len(part)
+        if len(part) < len(batch):
+            return ChangesPage(tuple(found), amount, found[-1].column("path")[-1].as_py())
+    return ChangesPage(tuple(found), amount - left, None)
 
 
 def _seek(after: str, prefix: str, delimiter: str) -> str:

@@ -1,9 +1,12 @@
 """Ids, cuts, lookups, merges and diffs of committed entries, computed by the native library.
 
 `Entries` holds rows sorted by path (each path once) as Arrow columns, and shares memory with what
-it was made from; `has_tombstones` says whether rows may be deletes. All functions release the
+it was made from; `has_tombstones` says whether rows may be deletes. Functions release the
 interpreter while they work, and the ones called `..._many` use all cores. What is handed in wrong
 raises ValueError.
+
+`stats_json` and `diffs_json` write the `results` of a page of the REST API, from entries and from
+batches of `diff_many`. They are short, and keep the interpreter.
 """
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ from anabranch._native import (
     decode_range,
     diff_many,
     differing_many,
+    diffs_json,
     encode_node,
     encode_range,
     identity,
@@ -38,6 +42,7 @@ __all__ = [
     "decode_range",
     "diff_many",
     "differing_many",
+    "diffs_json",
     "encode_node",
     "encode_range",
     "identities",
