@@ -64,8 +64,9 @@ class Survey:
         part = self.unowned(part)
         if self.judge is not None and len(conflicts):
             mask = self.judge.owns(conflicts.column("path"))
-            self.touched += conflicts.column("path").filter(mask).to_pylist()
-            conflicts = conflicts.filter(compute().invert(mask))
+            if mask.true_count:
+                self.touched += conflicts.column("path").filter(mask).to_pylist()
+                conflicts = conflicts.filter(compute().invert(mask))
         if len(conflicts):
             self.conflicts.append(conflicts)
             self._conflict_rows += len(conflicts)
@@ -79,7 +80,8 @@ class Survey:
         """Note the owned paths of conflicts that a strategy has settled."""
         if self.judge is not None and len(conflicts):
             mask = self.judge.owns(conflicts.column("path"))
-            self.touched += conflicts.column("path").filter(mask).to_pylist()
+            if mask.true_count:
+                self.touched += conflicts.column("path").filter(mask).to_pylist()
 
     def unowned(self, part: Entries) -> Entries:
         """Return the rows of a piece that nobody owns; note the paths of the others."""
@@ -87,7 +89,7 @@ class Survey:
             return part
         batch = pa.record_batch(part)
         mask = self.judge.owns(batch.column("path"))
-        if not compute().any(mask).as_py():
+        if not mask.true_count:
             return part
         self.touched += batch.column("path").filter(mask).to_pylist()
         rest = batch.filter(compute().invert(mask))
