@@ -1,6 +1,6 @@
 //! Identities and ids: BLAKE3 over logical values, never over file bytes.
 
-use arrow_buffer::{Buffer, ScalarBuffer};
+use arrow_buffer::{Buffer, ScalarBuffer, ToByteSlice};
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
 use blake3::Hasher;
@@ -84,26 +84,26 @@ fn hash_columns(level: u8, rows: usize, columns: &[Column<'_>]) -> [u8; ID_BYTES
     hasher.update(&[FORMAT, level]);
     hasher.update(&(columns.len() as u16).to_le_bytes());
     hasher.update(&(rows as u64).to_le_bytes());
-    let mut scratch: Vec<u8> = Vec::new();
+    let mut scratch: Vec<u32> = Vec::with_capacity(rows);
     for column in columns {
         match column {
             Column::Text(text) => {
+                let ends = text.offsets().windows(2);
                 scratch.clear();
-                for pair in text.offsets().windows(2) {
-                    scratch.extend_from_slice(&((pair[1] - pair[0]) as u32).to_le_bytes());
-                }
-                hasher.update(&scratch);
+                scratch.extend(ends.map(|pair| ((pair[1] - pair[0]) as u32).to_le()));
+                hasher.update(scratch.to_byte_slice());
                 hasher.update(text.bytes());
             }
             Column::Fixed(bytes) => {
                 hasher.update(bytes);
             }
             Column::Numbers(numbers) => {
-                scratch.clear();
-                for number in numbers.iter() {
-                    scratch.extend_from_slice(&number.to_le_bytes());
+                if cfg!(target_endian = "little") {
+                    hasher.update(numbers.to_byte_slice());
+                } else {
+                    let numbers: Vec<i64> = numbers.iter().map(|number| number.to_le()).collect();
+                    hasher.update(numbers.to_byte_slice());
                 }
-                hasher.update(&scratch);
             }
         }
     }

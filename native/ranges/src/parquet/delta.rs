@@ -21,90 +21,88 @@ fn zigzag(value: i64) -> u64 {
 }
 
 /// Appends the numbers as one run; differences wrap.
-pub fn encode(out: &mut Vec<u8>, count: usize, numbers: impl Iterator<Item = i64>) {
-    let mut numbers = numbers;
+pub fn encode(out: &mut Vec<u8>, numbers: &[i64]) {
     put_varint(out, BLOCK as u64);
     put_varint(out, MINIBLOCKS as u64);
-    put_varint(out, count as u64);
-    let mut last = numbers.next().unwrap_or(0);
-    put_varint(out, zigzag(last));
+    put_varint(out, numbers.len() as u64);
+    put_varint(out, zigzag(numbers.first().copied().unwrap_or(0)));
     let mut block = [0i64; BLOCK];
-    loop {
-        let mut filled = 0;
-        while filled < BLOCK
-            && let Some(number) = numbers.next()
-        {
-            block[filled] = number.wrapping_sub(last);
-            last = number;
-            filled += 1;
+    // Each block and the number before it.
+    for start in (1..numbers.len()).step_by(BLOCK) {
+        let numbers = &numbers[start - 1..numbers.len().min(start + BLOCK)];
+        for (difference, pair) in block.iter_mut().zip(numbers.windows(2)) {
+            *difference = pair[1].wrapping_sub(pair[0]);
         }
-        if filled == 0 {
-            return;
-        }
-        put_block(out, &mut block, filled);
+        put_block(out, &mut block, numbers.len() - 1);
     }
 }
 
 fn put_block(out: &mut Vec<u8>, block: &mut [i64; BLOCK], filled: usize) {
+    let first = block[0];
+    let is_even = block[..filled]
+        .iter()
+        .fold(0, |all, value| all | (value ^ first))
+        == 0;
+    if is_even {
+        put_varint(out, zigzag(first));
+        out.extend_from_slice(&[0; MINIBLOCKS]);
+        return;
+    }
     let least = *block[..filled].iter().min().expect("a block of numbers");
     // Padding packs as zeros.
     block[filled..].fill(least);
     put_varint(out, zigzag(least));
-    let above = |value: i64| value.wrapping_sub(least) as u64;
-    let widths = out.len();
-    for part in block.chunks_exact(MINIBLOCK) {
-        let most = part.iter().fold(0, |all, value| all | above(*value));
-        out.push((64 - most.leading_zeros()) as u8);
-    }
-    for (index, part) in block.chunks_exact(MINIBLOCK).enumerate() {
-        if index * MINIBLOCK >= filled {
-            break;
-        }
-        let width = u32::from(out[widths + index]);
-        if width > 0 {
-            pack(out, width, part.iter().map(|value| above(*value)));
-        }
+    let above = block.map(|value| value.wrapping_sub(least) as u64);
+    let (parts, _) = above.as_chunks::<MINIBLOCK>();
+    let width = |part: &[u64; MINIBLOCK]| {
+        64 - part
+            .iter()
+            .fold(0, |all, value| all | value)
+            .leading_zeros()
+    };
+    out.extend(parts.iter().map(|part| width(part) as u8));
+    for part in &parts[..filled.div_ceil(MINIBLOCK)] {
+        pack(out, width(part), part);
     }
 }
 
-fn pack(out: &mut Vec<u8>, width: u32, numbers: impl Iterator<Item = u64>) {
+/// Appends numbers of `width` bits, four times as many bytes.
+fn pack(out: &mut Vec<u8>, width: u32, numbers: &[u64; MINIBLOCK]) {
     let (mut bits, mut held) = (0u128, 0u32);
     for number in numbers {
-        bits |= u128::from(number) << held;
+        bits |= u128::from(*number) << held;
         held += width;
-        while held >= 8 {
-            out.push(bits as u8);
-            bits >>= 8;
-            held -= 8;
+        if held >= 64 {
+            out.extend_from_slice(&(bits as u64).to_le_bytes());
+            bits >>= 64;
+            held -= 64;
         }
     }
-    if held > 0 {
-        out.push(bits as u8);
-    }
+    out.extend_from_slice(&bits.to_le_bytes()[..held as usize / 8]);
 }
 
 /// Unpacks `count` numbers of `width` bits, `width` at most 64; the bytes hold them all.
 pub fn unpack(bytes: &[u8], width: u32, count: usize, mut take: impl FnMut(u64)) {
-    let mask = if width == 64 {
-        u64::MAX
-    } else {
-        (1u64 << width) - 1
+    let mask = u64::MAX.checked_shr(64 - width).unwrap_or(0);
+    let mut bit = 0;
+    // As many as can be read eight bytes at a time: a number begins within the first of them.
+    let words = match bytes.len().checked_sub(8) {
+        Some(last) if (1..=57).contains(&width) => (last * 8 / width as usize + 1).min(count),
+        _ => 0,
     };
+    for _ in 0..words {
+        let word = bytes[bit / 8..][..8].try_into().expect("eight bytes");
+        take(u64::from_le_bytes(word) >> (bit % 8) & mask);
+        bit += width as usize;
+    }
     let mut padded = [0u8; 16];
-    for index in 0..count {
-        let bit = index * width as usize;
-        let at = bit / 8;
-        let shift = (bit % 8) as u32;
-        let word = match bytes.get(at..at + 16) {
-            Some(bytes) => u128::from_le_bytes(bytes.try_into().expect("sixteen bytes")),
-            None => {
-                let rest = &bytes[at.min(bytes.len())..];
-                padded.fill(0);
-                padded[..rest.len()].copy_from_slice(rest);
-                u128::from_le_bytes(padded)
-            }
-        };
-        take((word >> shift) as u64 & mask);
+    for _ in words..count {
+        let rest = &bytes[(bit / 8).min(bytes.len())..];
+        let rest = &rest[..rest.len().min(16)];
+        padded.fill(0);
+        padded[..rest.len()].copy_from_slice(rest);
+        take((u128::from_le_bytes(padded) >> (bit % 8)) as u64 & mask);
+        bit += width as usize;
     }
 }
 
@@ -162,19 +160,22 @@ pub fn decode(data: &[u8]) -> Result<(Vec<i64>, usize)> {
                 return Err(damaged());
             }
             let taken = size * width as usize / 8;
-            let bytes = data.get(at..at + taken).ok_or_else(damaged)?;
-            at += taken;
-            if width == 0 {
-                for _ in 0..wanted {
-                    last = last.wrapping_add(least);
-                    numbers.push(last);
-                }
-                continue;
+            if taken > data.len() - at {
+                return Err(damaged());
             }
-            unpack(bytes, width, wanted, |number| {
-                last = last.wrapping_add(least).wrapping_add(number as i64);
-                numbers.push(last);
-            });
+            let mut next = |above: u64| {
+                last = last.wrapping_add(least).wrapping_add(above as i64);
+                last
+            };
+            if width == 0 {
+                numbers.extend((0..wanted).map(|_| next(0)));
+            } else {
+                // With what follows, so that its numbers can be read as whole words.
+                unpack(&data[at..], width, wanted, |number| {
+                    numbers.push(next(number))
+                });
+            }
+            at += taken;
         }
     }
     Ok((numbers, at))
@@ -200,7 +201,7 @@ mod tests {
                     })
                     .collect();
                 let mut out = Vec::new();
-                encode(&mut out, count, numbers.iter().copied());
+                encode(&mut out, &numbers);
                 out.extend_from_slice(b"behind");
                 let (found, taken) = decode(&out).unwrap();
                 assert_eq!(found, numbers);
@@ -212,7 +213,8 @@ mod tests {
     #[test]
     fn what_is_cut_short_is_refused() {
         let mut out = Vec::new();
-        encode(&mut out, 300, (0..300).map(|number| number * number));
+        let squares: Vec<i64> = (0..300).map(|number| number * number).collect();
+        encode(&mut out, &squares);
         for end in 0..out.len() {
             assert!(decode(&out[..end]).is_err());
         }

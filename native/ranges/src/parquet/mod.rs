@@ -19,6 +19,14 @@ pub use write::write;
 /// Rows of one file, and bytes of one page before compression: damaged files cannot ask for more.
 const ROWS_MAX: usize = 1 << 26;
 const PAGE_BYTES_MAX: usize = 1 << 30;
+/// What a thread keeps of the memory of its last page.
+const SCRATCH_BYTES_MAX: usize = 4 << 20;
+
+fn drop_if_large(scratch: &mut Vec<u8>) {
+    if scratch.capacity() > SCRATCH_BYTES_MAX {
+        *scratch = Vec::new();
+    }
+}
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -140,10 +140,15 @@ impl Column {
                 return Err(damaged());
             }
             end = end.saturating_add(*length);
-            self.offsets
-                .push(i32::try_from(end).map_err(|_| damaged())?);
         }
+        // The largest one fits, so that all do.
+        i32::try_from(end).map_err(|_| damaged())?;
         let size = end as usize - self.bytes.len();
+        let mut end = self.bytes.len() as i32;
+        self.offsets.extend(lengths.iter().map(|length| {
+            end += *length as i32;
+            end
+        }));
         self.bytes.reserve_exact(size);
         self.bytes.extend_from_slice(bytes_at(data, at..at + size)?);
         Ok(())

@@ -5,13 +5,15 @@ use std::cell::RefCell;
 use super::pages::Column;
 use super::thrift::{Value, damaged, read_struct};
 use super::write::physical;
-use super::{Kind, PAGE_BYTES_MAX, ROWS_MAX, Values, code};
+use super::{Kind, PAGE_BYTES_MAX, ROWS_MAX, Values, code, drop_if_large};
 use crate::{Invalid, Result};
 
 const TAIL_BYTES: usize = 8;
 
 thread_local! {
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    // A context takes longer to make than a page to decompress, and fresh memory is slow.
+    static DECOMPRESSOR: RefCell<Option<(zstd::bulk::Decompressor<'static>, Vec<u8>)>> =
+        const { RefCell::new(None) };
 }
 
 /// A file whose footer is read and whose columns are not.
@@ -116,32 +118,32 @@ fn read_chunk(data: &[u8], chunk: &Value<'_>, column: &mut Column) -> Result<()>
         if plain_bytes > PAGE_BYTES_MAX {
             return Err(damaged());
         }
-        let unpacked;
-        let page = match codec {
-            code::UNCOMPRESSED => stored,
-            code::ZSTD => {
-                unpacked = decompress(stored, plain_bytes)?;
-                unpacked.as_slice()
-            }
+        let mut take = |page: &[u8]| read_page(page, &header, end, column);
+        match codec {
+            code::UNCOMPRESSED => take(stored)?,
+            code::ZSTD => decompressed(stored, plain_bytes, take)?,
             _ => return Err(Invalid::new("a column has a compression that is not read")),
-        };
-        match header.int(1)? {
-            code::DICTIONARY_PAGE => {
-                let about = header.find(7).ok_or_else(damaged)?;
-                column.add_dictionary(page, checked(about.size(1)?)?)?;
-            }
-            code::DATA_PAGE => {
-                let about = header.find(5).ok_or_else(damaged)?;
-                let count = checked(about.size(1)?)?;
-                if count == 0 || count > end - column.rows() {
-                    return Err(damaged());
-                }
-                column.add(page, count, about.int(2)?)?;
-            }
-            _ => return Err(Invalid::new("a column has a page that is not read")),
         }
     }
     Ok(())
+}
+
+fn read_page(page: &[u8], header: &Value<'_>, end: usize, column: &mut Column) -> Result<()> {
+    match header.int(1)? {
+        code::DICTIONARY_PAGE => {
+            let about = header.find(7).ok_or_else(damaged)?;
+            column.add_dictionary(page, checked(about.size(1)?)?)
+        }
+        code::DATA_PAGE => {
+            let about = header.find(5).ok_or_else(damaged)?;
+            let count = checked(about.size(1)?)?;
+            if count == 0 || count > end - column.rows() {
+                return Err(damaged());
+            }
+            column.add(page, count, about.int(2)?)
+        }
+        _ => Err(Invalid::new("a column has a page that is not read")),
+    }
 }
 
 fn checked(rows: usize) -> Result<usize> {
@@ -151,18 +153,29 @@ fn checked(rows: usize) -> Result<usize> {
     Ok(rows)
 }
 
-fn decompress(stored: &[u8], plain_bytes: usize) -> Result<Vec<u8>> {
+/// Calls `take` with a page as it was before compression, in a buffer that the thread's next page
+/// has too.
+fn decompressed<T>(
+    stored: &[u8],
+    plain_bytes: usize,
+    take: impl FnOnce(&[u8]) -> Result<T>,
+) -> Result<T> {
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
-            *slot = Some(zstd::bulk::Decompressor::new().map_err(|_| damaged())?);
+            let decompressor = zstd::bulk::Decompressor::new().map_err(|_| damaged())?;
+            *slot = Some((decompressor, Vec::new()));
         }
-        let decompressor = slot.as_mut().expect("just made");
-        let page = decompressor
-            .decompress(stored, plain_bytes)
+        let (decompressor, page) = slot.as_mut().expect("just made");
+        page.clear();
+        page.reserve(plain_bytes);
+        decompressor
+            .decompress_to_buffer(stored, page)
             .map_err(|_| damaged())?;
         if page.len() != plain_bytes {
             return Err(damaged());
         }
-        Ok(page)
+        let taken = take(page);
+        drop_if_large(page);
+        taken
     })
 }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::thrift::Struct;
-use super::{Kind, Values, code, delta};
+use super::{Kind, Values, code, delta, drop_if_large};
 use crate::text::Text;
 use crate::{Invalid, Result};
 
@@ -14,7 +14,8 @@ const PREFIX_BYTES_MIN: usize = 4;
 
 thread_local! {
     // A context takes longer to make than a page to compress.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<(zstd::bulk::Compressor<'static>, Vec<u8>)>> =
+        const { RefCell::new(None) };
 }
 
 struct Chunk<'a> {
@@ -58,7 +59,7 @@ fn encode(page: &mut Vec<u8>, values: &Values) -> i64 {
             code::PLAIN
         }
         Values::Numbers(numbers) => {
-            delta::encode(page, numbers.len(), numbers.iter().copied());
+            delta::encode(page, numbers);
             code::DELTA_BINARY_PACKED
         }
         Values::Flags(flags) => {
@@ -71,11 +72,19 @@ fn encode(page: &mut Vec<u8>, values: &Values) -> i64 {
     }
 }
 
+/// How many bytes both begin with; eight are compared at a time.
 fn shared_bytes(left: &[u8], right: &[u8]) -> usize {
-    left.iter()
-        .zip(right)
-        .take_while(|(one, other)| one == other)
-        .count()
+    let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
+    let mut shared = 0;
+    for (one, other) in left.chunks_exact(8).zip(right.chunks_exact(8)) {
+        let differing = word(one) ^ word(other);
+        if differing != 0 {
+            return shared + (differing.trailing_zeros() / 8) as usize;
+        }
+        shared += 8;
+    }
+    let rest = left[shared..].iter().zip(&right[shared..]);
+    shared + rest.take_while(|(one, other)| one == other).count()
 }
 
 fn encode_texts(page: &mut Vec<u8>, text: &Text) -> i64 {
@@ -89,17 +98,29 @@ fn encode_texts(page: &mut Vec<u8>, text: &Text) -> i64 {
     let is_equal = (1..=sample).all(|row| text.get(row - 1) == text.get(row));
     if is_alike && !is_equal {
         let mut prefixes = Vec::with_capacity(rows);
-        prefixes.push(0);
-        prefixes.extend((1..rows).map(|row| shared_bytes(text.get(row - 1), text.get(row))));
-        delta::encode(page, rows, prefixes.iter().map(|prefix| *prefix as i64));
-        let lengths = (0..rows).map(|row| (text.length(row) - prefixes[row]) as i64);
-        delta::encode(page, rows, lengths);
+        let mut suffixes = Vec::with_capacity(rows);
+        let mut last: &[u8] = &[];
+        for row in 0..rows {
+            let this = text.get(row);
+            let prefix = shared_bytes(last, this);
+            prefixes.push(prefix as i64);
+            suffixes.push((this.len() - prefix) as i64);
+            last = this;
+        }
+        delta::encode(page, &prefixes);
+        delta::encode(page, &suffixes);
+        page.reserve(suffixes.iter().sum::<i64>() as usize);
         for (row, prefix) in prefixes.iter().enumerate() {
-            page.extend_from_slice(&text.get(row)[*prefix..]);
+            page.extend_from_slice(&text.get(row)[*prefix as usize..]);
         }
         return code::DELTA_TEXTS;
     }
-    delta::encode(page, rows, (0..rows).map(|row| text.length(row) as i64));
+    let ends = text.offsets();
+    let lengths: Vec<i64> = ends
+        .windows(2)
+        .map(|pair| i64::from(pair[1] - pair[0]))
+        .collect();
+    delta::encode(page, &lengths);
     page.extend_from_slice(text.bytes());
     code::DELTA_LENGTH
 }
@@ -112,46 +133,56 @@ fn append<'a>(
     encoding: i64,
     page: &[u8],
 ) -> Result<Chunk<'a>> {
-    let packed = compress(page)?;
-    let (codec, body) = match &packed {
-        Some(packed) => (code::ZSTD, packed.as_slice()),
-        None => (code::UNCOMPRESSED, page),
-    };
-    let offset = out.len();
-    Struct::write(out, |header| {
-        header.i32(1, code::DATA_PAGE);
-        header.i32(2, page.len() as i64);
-        header.i32(3, body.len() as i64);
-        header.nested(5, |data| {
-            data.i32(1, rows as i64);
-            data.i32(2, encoding);
-            data.i32(3, code::RLE);
-            data.i32(4, code::RLE);
+    compressed(page, |packed| {
+        // What gains too little is not worth being undone by every reader.
+        let (codec, body) = if packed.len() < page.len() - page.len() / 16 {
+            (code::ZSTD, packed)
+        } else {
+            (code::UNCOMPRESSED, page)
+        };
+        let offset = out.len();
+        Struct::write(out, |header| {
+            header.i32(1, code::DATA_PAGE);
+            header.i32(2, page.len() as i64);
+            header.i32(3, body.len() as i64);
+            header.nested(5, |data| {
+                data.i32(1, rows as i64);
+                data.i32(2, encoding);
+                data.i32(3, code::RLE);
+                data.i32(4, code::RLE);
+            });
         });
-    });
-    let header_bytes = out.len() - offset;
-    out.extend_from_slice(body);
-    Ok(Chunk {
-        name,
-        kind,
-        encoding,
-        codec,
-        offset,
-        plain_bytes: header_bytes + page.len(),
-        stored_bytes: header_bytes + body.len(),
+        let header_bytes = out.len() - offset;
+        out.extend_from_slice(body);
+        Chunk {
+            name,
+            kind,
+            encoding,
+            codec,
+            offset,
+            plain_bytes: header_bytes + page.len(),
+            stored_bytes: header_bytes + body.len(),
+        }
     })
 }
 
-/// The page compressed, None where that gains too little to be undone by every reader.
-fn compress(page: &[u8]) -> Result<Option<Vec<u8>>> {
+/// Calls `take` with the page compressed, in a buffer that the thread's next page has too.
+fn compressed<T>(page: &[u8], take: impl FnOnce(&[u8]) -> T) -> Result<T> {
     let failed = |_| Invalid::new("a page could not be compressed");
     COMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
-            *slot = Some(zstd::bulk::Compressor::new(LEVEL).map_err(failed)?);
+            let compressor = zstd::bulk::Compressor::new(LEVEL).map_err(failed)?;
+            *slot = Some((compressor, Vec::new()));
         }
-        let compressor = slot.as_mut().expect("just made");
-        let packed = compressor.compress(page).map_err(failed)?;
-        Ok((packed.len() < page.len() - page.len() / 16).then_some(packed))
+        let (compressor, packed) = slot.as_mut().expect("just made");
+        packed.clear();
+        packed.reserve(zstd::zstd_safe::compress_bound(page.len()));
+        compressor
+            .compress_to_buffer(page, packed)
+            .map_err(failed)?;
+        let taken = take(packed);
+        drop_if_large(packed);
+        Ok(taken)
     })
 }
 
