@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -11,12 +12,14 @@ from bench.generating import Load, Pool, Step, drive
 from bench.lake_rows import LakeRow
 from bench.memory import pss_bytes, total_mb
 from bench.progress import steps_of
-from bench.samples import load_average
+from bench.samples import WrongAnswer, load_average
 from bench.servers import Server, open_lake
 from bench.signing import UNSIGNED, Signer
 
 _OPTIONS = ("--workers", "2")
 _CONNECTIONS = 24
+_JOBS_S = 30.0
+_SETTLED_S = 2.0
 
 
 def measure(folder: Path, rounds: int) -> list[LakeRow]:
@@ -35,6 +38,7 @@ def measure(folder: Path, rounds: int) -> list[LakeRow]:
     )  # fmt: skip
     busy = load_average()
     with open_lake(folder / "memory", *_OPTIONS, has_sql=False) as server:
+        _wait_for_jobs(server)
         fresh = total_mb(server)
         for number in range(_CONNECTIONS):
             _use(server, number)
@@ -45,6 +49,22 @@ def measure(folder: Path, rounds: int) -> list[LakeRow]:
             notes={"fresh_mb": fresh},
         )  # fmt: skip
     return [memory, start]
+
+
+def _wait_for_jobs(server: Server) -> None:
+    """Wait until housekeeping, which starts some seconds after the rest, has all of its memory."""
+    deadline_s = time.monotonic() + _JOBS_S
+    while not any(b"anabranch.jobs" in _command(pid) for pid in server.running.processes()):
+        if time.monotonic() > deadline_s:
+            raise WrongAnswer(f"no process for jobs after {_JOBS_S} s")
+        time.sleep(0.1)
+    time.sleep(_SETTLED_S)
+
+
+def _command(pid: int) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _use(server: Server, number: int) -> None:

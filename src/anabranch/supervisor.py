@@ -30,6 +30,8 @@ STOP_S = 4.3
 """From SIGTERM until children that still run are killed; workers give up a little earlier."""
 BACKOFF_MIN_S = 0.1
 BACKOFF_MAX_S = 5.0
+JOBS_AFTER_S = 3.0
+"""From the first answer until housekeeping starts: half a second of one processor."""
 STEADY_S = 30.0
 """A child that lived so long starts again without delay."""
 _PROBE_TIMEOUT_S = 10.0
@@ -237,7 +239,9 @@ class Supervisor:
         self._directory.write_endpoints(endpoints)
         self._is_announced = True
         self._announce(endpoints)
-        # Nobody waits for jobs: they leave the machine to the workers while these start.
+        # Nobody waits for jobs: they leave the machine to the workers while these start, and to
+        # the first requests, which read what later ones find in memory.
+        self._jobs.restart_s = time.monotonic() + JOBS_AFTER_S
         self._slots.append(self._jobs)
 
     # Ending

@@ -5,7 +5,7 @@ use anabranch_ranges::diff::Differences;
 use anabranch_ranges::entries::{Entries as Rows, require_plain};
 use anabranch_ranges::merge::{Sides, Strategy};
 use anabranch_ranges::range_file::{self, Unreadable};
-use anabranch_ranges::text::Run;
+use anabranch_ranges::text::{Run, Text};
 use anabranch_ranges::{Invalid, arrow, diff, ids, merge, pages, staging};
 use arrow_array::ffi::{FFI_ArrowArray, from_ffi, to_ffi};
 use arrow_data::ArrayData;
@@ -350,11 +350,50 @@ fn encode_node<'py>(
     Ok(PyBytes::new(py, &data))
 }
 
+type NodeTuples<'py> = (
+    Bound<'py, PyTuple>,
+    Bound<'py, PyTuple>,
+    Bound<'py, PyTuple>,
+    Bound<'py, PyTuple>,
+    Bound<'py, PyTuple>,
+    Bound<'py, PyTuple>,
+);
+
+/// The columns of a metarange's file as tuples, ids as hex digits: pyarrow makes an object more for
+/// each value.
 #[pyfunction]
-fn decode_node(py: Python<'_>, level: u8, data: &[u8]) -> PyResult<Columns> {
-    py.detach(|| range_file::decode_node(level, data))
-        .map(Columns)
-        .map_err(unreadable)
+fn decode_node<'py>(
+    py: Python<'py>,
+    level: u8,
+    data: &[u8],
+    id: &[u8],
+) -> PyResult<NodeTuples<'py>> {
+    let node = py
+        .detach(|| range_file::decode_node(level, data, id))
+        .map_err(unreadable)?;
+    let texts = |text: &Text| -> PyResult<Bound<'py, PyTuple>> {
+        let found: Result<Vec<&str>, _> = (0..text.len())
+            .map(|row| std::str::from_utf8(text.get(row)))
+            .collect();
+        PyTuple::new(
+            py,
+            found.map_err(|error| PyValueError::new_err(error.to_string()))?,
+        )
+    };
+    Ok((
+        PyTuple::new(py, node.ids().map(hex).collect::<Vec<_>>())?,
+        texts(&node.firsts)?,
+        texts(&node.lasts)?,
+        PyTuple::new(py, node.counts.iter())?,
+        PyTuple::new(py, node.sizes_bytes.iter())?,
+        PyTuple::new(py, node.fallbacks.iter().map(|flag| *flag != 0))?,
+    ))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let digit = |value: u8| char::from(b"0123456789abcdef"[usize::from(value)]);
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(digit).collect()
 }
 
 #[pyfunction]

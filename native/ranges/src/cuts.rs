@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::entries::{Entries, require_plain};
 use crate::text::Run;
-use crate::{Invalid, Result};
+use crate::{Invalid, Result, threads};
 
 const WEIGHT_BYTES: usize = 1_024;
 
@@ -197,12 +196,8 @@ fn compact(parts: &[Entries]) -> Result<Entries> {
 }
 
 fn hash_rows(entries: &Entries) -> Vec<(u64, u32)> {
-    (0..entries.len())
-        .into_par_iter()
-        .with_min_len(32_768)
-        .map(|row| {
-            let extra = (entries.path.length(row) + entries.metadata.length(row)) / WEIGHT_BYTES;
-            (xxh3_64(entries.path.get(row)), 1 + extra as u32)
-        })
-        .collect()
+    threads::map_rows(entries.len(), |row| {
+        let extra = (entries.path.length(row) + entries.metadata.length(row)) / WEIGHT_BYTES;
+        (xxh3_64(entries.path.get(row)), 1 + extra as u32)
+    })
 }

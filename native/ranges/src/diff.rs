@@ -3,14 +3,13 @@
 use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
-use rayon::prelude::*;
 
 use crate::arrow;
 use crate::entries::{Entries, is_equal, is_same, require_plain};
 use crate::ids::IDENTITY_BYTES;
 use crate::merge::next_rows;
 use crate::text::{Run, push_run};
-use crate::{Invalid, Result};
+use crate::{Invalid, Result, threads};
 
 /// What became of a path between two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +75,7 @@ fn compare(left: &Entries, right: &Entries) -> Found {
 /// Differences of aligned pairs of sides, in order: kind, size on each side (0 where absent), and
 /// the right row, or the left one of a removed path.
 pub fn diff(pairs: &[(Entries, Entries)]) -> Result<ArrayData> {
-    let found: Vec<Found> = pairs
-        .par_iter()
-        .map(|(left, right)| compare(left, right))
-        .collect();
+    let found = threads::map(pairs, rows_of, |(left, right)| compare(left, right));
     let sources: Vec<&Entries> = pairs
         .iter()
         .flat_map(|(left, right)| [left, right])
@@ -207,8 +203,11 @@ fn differing(left: &Entries, right: &Entries) -> Result<(Entries, Entries)> {
 
 /// What differs between the sides of each pair, whole rows compared.
 pub fn differing_many(pairs: &[(Entries, Entries)]) -> Result<Vec<(Entries, Entries)>> {
-    pairs
-        .par_iter()
-        .map(|(left, right)| differing(left, right))
+    threads::map(pairs, rows_of, |(left, right)| differing(left, right))
+        .into_iter()
         .collect()
+}
+
+fn rows_of((left, right): &(Entries, Entries)) -> usize {
+    left.len() + right.len()
 }

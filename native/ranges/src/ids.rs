@@ -4,12 +4,11 @@ use arrow_buffer::{Buffer, ScalarBuffer, ToByteSlice};
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
 use blake3::Hasher;
-use rayon::prelude::*;
 
 use crate::arrow;
 use crate::entries::{Entries, require_plain};
 use crate::text::Text;
-use crate::{Invalid, Result};
+use crate::{Invalid, Result, threads};
 
 /// Bytes of an entry's identity.
 pub const IDENTITY_BYTES: usize = 20;
@@ -52,18 +51,14 @@ pub fn identities(columns: [&ArrayData; 4]) -> Result<ArrayData> {
     let checksums = arrow::to_text(checksums)?;
     let content_types = arrow::to_text(content_types)?;
     let metadata = arrow::to_text(metadata)?;
-    let found: Vec<[u8; IDENTITY_BYTES]> = (0..rows)
-        .into_par_iter()
-        .with_min_len(4_096)
-        .map(|row| {
-            identity(
-                sizes[row] as u64,
-                checksums.get(row),
-                content_types.get(row),
-                metadata.get(row),
-            )
-        })
-        .collect();
+    let found = threads::map_rows(rows, |row| {
+        identity(
+            sizes[row] as u64,
+            checksums.get(row),
+            content_types.get(row),
+            metadata.get(row),
+        )
+    });
     Ok(arrow::identity_array(&Buffer::from_vec(found.concat())))
 }
 
@@ -155,15 +150,24 @@ pub fn node_id(level: u8, data: &ArrayData) -> Result<[u8; ID_BYTES]> {
         arrow::to_numbers(&columns[3].1),
         arrow::to_numbers(&columns[4].1),
     );
-    Ok(hash_columns(
-        level,
-        data.len(),
-        &[
-            Column::Fixed(ids.as_slice()),
-            Column::Text(&first),
-            Column::Text(&last),
-            Column::Numbers(&count),
-            Column::Numbers(&size),
-        ],
-    ))
+    Ok(hash_node(level, &ids, &first, &last, &count, &size))
+}
+
+/// The id of a node, from the columns of `node_id`.
+pub fn hash_node(
+    level: u8,
+    ids: &Buffer,
+    first: &Text,
+    last: &Text,
+    count: &ScalarBuffer<i64>,
+    size_bytes: &ScalarBuffer<i64>,
+) -> [u8; ID_BYTES] {
+    let columns = [
+        Column::Fixed(ids.as_slice()),
+        Column::Text(first),
+        Column::Text(last),
+        Column::Numbers(count),
+        Column::Numbers(size_bytes),
+    ];
+    hash_columns(level, first.len(), &columns)
 }

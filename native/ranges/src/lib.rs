@@ -17,6 +17,7 @@ pub mod parquet;
 pub mod range_file;
 pub mod staging;
 pub mod text;
+mod threads;
 
 /// What a caller handed in is not what the function takes.
 #[derive(Debug)]

@@ -2,13 +2,12 @@
 
 use arrow_buffer::Buffer;
 use arrow_data::ArrayData;
-use rayon::prelude::*;
 
 use crate::arrow;
 use crate::diff::Kind;
 use crate::entries::{Entries, is_equal, is_same};
 use crate::text::{Run, Text, push_run};
-use crate::{Invalid, Result};
+use crate::{Invalid, Result, threads};
 
 /// What changes did to a base; `unchanged` rows were replaced by rows of equal content.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,10 +69,12 @@ pub fn merge(base: &Entries, changes: &Entries, is_cleared: bool) -> Result<(Ent
 
 /// Merges many independent bases at once.
 pub fn merge_many(jobs: &[(Entries, Entries, bool)]) -> Result<(Vec<Entries>, Counts)> {
-    let done: Vec<(Entries, Counts)> = jobs
-        .par_iter()
-        .map(|(base, changes, is_cleared)| merge(base, changes, *is_cleared))
-        .collect::<Result<_>>()?;
+    let rows = |(base, changes, _): &(Entries, Entries, bool)| base.len() + changes.len();
+    let done: Vec<(Entries, Counts)> = threads::map(jobs, rows, |(base, changes, is_cleared)| {
+        merge(base, changes, *is_cleared)
+    })
+    .into_iter()
+    .collect::<Result<_>>()?;
     let counts = done
         .iter()
         .fold(Counts::default(), |sum, (_, counts)| sum.plus(*counts));
@@ -217,10 +218,8 @@ pub fn next_rows(
 /// What turns dest into the merge, as changes (a row, or a tombstone for a path dest may hold),
 /// and the conflicts: path, source's kind and dest's kind of change since the base.
 pub fn three_way(jobs: &[Sides], strategy: Strategy) -> Result<(Entries, ArrayData)> {
-    let decisions: Vec<Decisions> = jobs
-        .par_iter()
-        .map(|sides| decide(sides, strategy))
-        .collect();
+    let rows = |sides: &Sides| sides.base.len() + sides.source.len();
+    let decisions = threads::map(jobs, rows, |sides| decide(sides, strategy));
     let sources: Vec<&Entries> = jobs
         .iter()
         .flat_map(|sides| [&sides.base, &sides.source])

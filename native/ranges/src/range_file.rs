@@ -1,5 +1,6 @@
 //! Files of ranges and metaranges; docs/formats/range.md and metarange.md describe them.
 
+use arrow_buffer::{Buffer, ScalarBuffer};
 use arrow_data::ArrayData;
 use arrow_schema::DataType;
 
@@ -7,6 +8,7 @@ use crate::arrow;
 use crate::entries::{Entries, require_plain};
 use crate::ids::{self, IDENTITY_BYTES};
 use crate::parquet::{self, Kind, Values};
+use crate::text::Text;
 use crate::{Invalid, Result};
 
 const FORMAT_KEY: &str = "anabranch.format";
@@ -156,21 +158,46 @@ pub fn encode_node(level: u8, data: &ArrayData) -> Result<Vec<u8>> {
     write(data.len(), level, &NODE, values)
 }
 
-/// The columns of a metarange file, as `encode_node` takes them.
-pub fn decode_node(level: u8, data: &[u8]) -> std::result::Result<ArrayData, Unreadable> {
-    let (rows, columns) = read(data, level, &NODE)?;
-    let columns = NODE
-        .iter()
-        .zip(columns)
-        .map(|((name, _), values)| {
-            let array = match values {
-                Values::Text(text) => arrow::text_array(&text),
-                Values::Fixed(bytes) => arrow::fixed_array(&bytes, ID_BYTES),
-                Values::Numbers(numbers) => arrow::number_array(DataType::Int64, &numbers),
-                Values::Flags(flags) => arrow::flag_array(&flags),
-            };
-            (*name, array)
-        })
-        .collect();
-    Ok(arrow::batch(rows, columns))
+/// A metarange's ranges, by column.
+pub struct Node {
+    ids: Buffer,
+    pub firsts: Text,
+    pub lasts: Text,
+    pub counts: ScalarBuffer<i64>,
+    pub sizes_bytes: ScalarBuffer<i64>,
+    /// 0 or 1.
+    pub fallbacks: Vec<u8>,
+}
+
+impl Node {
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.ids.chunks_exact(ID_BYTES)
+    }
+}
+
+/// The ranges of a metarange file, which are those that `id` names.
+pub fn decode_node(level: u8, data: &[u8], id: &[u8]) -> std::result::Result<Node, Unreadable> {
+    let mut columns = read(data, level, &NODE)?.1.into_iter();
+    let mut next = || columns.next().expect("as many columns as were asked for");
+    let kind = || Invalid::new("a column of another kind");
+    let node = Node {
+        ids: next().fixed().ok_or_else(kind)?,
+        firsts: next().text().ok_or_else(kind)?,
+        lasts: next().text().ok_or_else(kind)?,
+        counts: next().numbers().ok_or_else(kind)?,
+        sizes_bytes: next().numbers().ok_or_else(kind)?,
+        fallbacks: next().flags().ok_or_else(kind)?,
+    };
+    if ids::hash_node(
+        level,
+        &node.ids,
+        &node.firsts,
+        &node.lasts,
+        &node.counts,
+        &node.sizes_bytes,
+    ) != *id
+    {
+        return Err(Unreadable::Damaged("it does not hash to its name".into()));
+    }
+    Ok(node)
 }

@@ -63,11 +63,11 @@ class _Group:
 
 @dataclass(frozen=True, slots=True)
 class _Replaced:
-    """An old range and the new one in its place, and the rows that they do not share."""
+    """An old range and the new one in its place, and their rows at the paths that changed."""
 
     old: RangeId
     new: Submitted
-    differing: tuple[Entries, Entries]
+    rows: tuple[Entries, Entries]
 
 
 @dataclass(slots=True)
@@ -241,8 +241,8 @@ class Rebuild:
         ):
             return
         paths = [changes.path(row) for row in range(len(changes))]
-        ((old, new),) = native.differing_many([(_rows_at(base, paths), _rows_at(rows, paths))])
-        self._replaced.append(_Replaced(self._base.ids[index], last.submitted, (old, new)))
+        pair = (_rows_at(base, paths), _rows_at(rows, paths))
+        self._replaced.append(_Replaced(self._base.ids[index], last.submitted, pair))
 
     # The result
 
@@ -386,8 +386,9 @@ class Rebuild:
             # Beside the last ranges: nothing points to any of these files before they are durable.
             pending.append(self._store.submit_metarange(self._namespace, metarange, columns))
         index_writes = [write for writes in pending for write in writes.result()]
-        for one in self._replaced:
-            self._store.keep_difference(one.old, one.new.named.result(), one.differing)
+        found = native.differing_many([one.rows for one in self._replaced])
+        for one, differing in zip(self._replaced, found, strict=True):
+            self._store.keep_difference(one.old, one.new.named.result(), differing)
         return Built(metarange.id, tuple(index_writes), counts)
 
 

@@ -70,6 +70,13 @@ impl Values {
             _ => None,
         }
     }
+
+    pub fn flags(self) -> Option<Vec<u8>> {
+        match self {
+            Values::Flags(flags) => Some(flags),
+            _ => None,
+        }
+    }
 }
 
 mod code {
