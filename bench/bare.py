@@ -79,7 +79,9 @@ def serve_bytes(folder: Path, is_put: bool) -> None:
         for number in range(1 << 30):
             connection, _ = listener.accept()
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            arguments = (connection, folder / f"put-{number}") if is_put else (connection, path)
+            if is_put:
+                (folder / f"puts-{number}").mkdir()
+            arguments = (connection, folder / f"puts-{number}" if is_put else path)
             target = _take_puts if is_put else _answer_gets
             threading.Thread(target=target, args=arguments, daemon=True).start()
 
@@ -107,14 +109,17 @@ def _answer_gets(connection: socket.socket, path: Path) -> None:
             connection.sendall(os.pread(descriptor, _WINDOW_BYTES, offset))
 
 
-def _take_puts(connection: socket.socket, path: Path) -> None:
+def _take_puts(connection: socket.socket, folder: Path) -> None:
+    # Each body has a file of its own that stays, as in a store: a file written over again has its
+    # pages in memory already, and a virtual machine may have to ask its host for fresh ones.
     window = memoryview(bytearray(_WINDOW_BYTES))
-    while True:
+    for number in range(1 << 30):
         head, rest = _receive_head(connection)
         if not head:
             return
         digest, left = hashlib.md5(rest, usedforsecurity=False), LARGE_BYTES - len(rest)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        path = folder / f"{number}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         os.write(descriptor, rest)
         while left:
             filled = 0
@@ -125,7 +130,6 @@ def _take_puts(connection: socket.socket, path: Path) -> None:
             left -= filled
         os.fdatasync(descriptor)
         os.close(descriptor)
-        path.unlink()
         etag = digest.hexdigest()
         connection.sendall(
             f'HTTP/1.1 200 OK\r\ncontent-length: 0\r\netag: "{etag}"\r\n\r\n'.encode()
