@@ -59,6 +59,7 @@ RANGE_WEIGHT_MAX = 16_384  # a cut is forced here: bounds the rewrite and the me
 RANGE_THRESHOLD_SLOPE = 3_068_843_483_582  # 2 * 2^64 / L^2, L = (average - minimum) / 0.886
 RANGE_BYTES_MAX = 256 * MIB  # a range file read whole: far above 16,384 entries of any kind
 RANGE_CACHE_BYTES_MAX = 224 * MIB  # decoded ranges a process keeps: a million imported entries
+HEAP_TRIM_BYTES = 160 * MIB  # decoded ranges made between two times memory is given back
 DIFFERENCES_CACHE_BYTES_MAX = 32 * MIB  # rows that ranges of two sides do not share
 METARANGE_CACHE_BYTES_MAX = 64 * MIB  # decoded metaranges a process keeps
 RANGE_THREADS = 4  # ranges encoded, written or read at a time: more threads fsync no faster

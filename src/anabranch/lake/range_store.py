@@ -12,6 +12,7 @@ import pyarrow as pa
 from anabranch.kernel import codec, limits
 from anabranch.kernel.ids import MetarangeId, Namespace, RangeId
 from anabranch.kernel.ranges import EMPTY_METARANGE, Metarange
+from anabranch.lake.heap import Turnover
 from anabranch.lake.range_files import RangeFiles
 from anabranch.native.ranges import Entries
 from anabranch.storage.kv.base import Write
@@ -89,6 +90,7 @@ class RangeStore:
         self.differences: BoundedCache[Ids, tuple[Entries, Entries]] = BoundedCache(
             limits.DIFFERENCES_CACHE_BYTES_MAX
         )
+        self._turnover = Turnover()
         # Readers must not wait behind files being synced.
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="ranges-read")
         self._writers = ThreadPoolExecutor(threads, thread_name_prefix="ranges-write")
@@ -192,7 +194,9 @@ class RangeStore:
         return self._writers.submit(write)
 
     def _keep_range(self, range_id: RangeId, rows: Entries) -> None:
-        self._ranges.put(range_id, rows, rows.memory_bytes + _RANGE_COST_BYTES)
+        size_bytes = rows.memory_bytes + _RANGE_COST_BYTES
+        self._ranges.put(range_id, rows, size_bytes)
+        self._turnover.add(size_bytes)
 
     def _keep_metarange(self, metarange: Metarange) -> None:
         texts_bytes = sum(map(len, metarange.firsts)) + sum(map(len, metarange.lasts))
