@@ -4,6 +4,7 @@ A child gets its plan as one line of JSON on stdin; the rest of stdin is its lif
 means that the supervisor is gone. It says "ready" on stdout; logs go to stderr.
 """
 
+import contextlib
 import ctypes
 import faulthandler
 import json
@@ -119,7 +120,9 @@ class Child:
 
     def close(self) -> None:
         """Close both pipes; a child that still runs takes that for the supervisor's end."""
-        self._lifeline.close()
+        # A child that died at once leaves its plan in the buffer: closing writes it again.
+        with contextlib.suppress(BrokenPipeError):
+            self._lifeline.close()
         self.output.close()
 
 

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anabranch import processes
 from anabranch.directory import Directory
 from anabranch.kernel.errors import Unavailable
 from anabranch.processes import UNUSED, Child, Plan, is_ready, run
-from anabranch.settings import Settings
+from anabranch.settings import Settings, encode_settings
 from anabranch.stores import SystemIds
 
 pytestmark = pytest.mark.slow
@@ -79,3 +81,18 @@ def test_random_ids_never_repeat() -> None:
     found = {ids.hex32() for _ in range(1_000)}
     assert len(found) == 1_000
     assert all(len(one) == 32 and int(one, 16) >= 0 for one in found)
+
+
+def test_a_child_that_dies_before_its_plan_is_read_can_be_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode_once_it_died(settings: Settings) -> dict[str, Any]:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+        return encode_settings(settings)
+
+    monkeypatch.setattr(processes, "interpreter", lambda: ("false",))
+    monkeypatch.setattr(processes, "encode_settings", encode_once_it_died)
+    child = Child("anabranch.jobs", Plan(Settings(data=tmp_path), "jobs"), metrics=tmp_path)
+    assert child.read() == b""
+    assert child.wait(5.0) == 1
+    child.close()
